@@ -1,0 +1,44 @@
+"""The identity document: what provisioning writes into a node's flash as `/id.cbor`, once (SPEC 7).
+
+It holds the private key, so it never leaves the node and is never printed.
+"""
+
+from protocol.message import Message
+
+PATH = "/id.cbor"
+
+
+class Identity(Message):
+    """Who a node is and whom it trusts. Certificates and key are DER."""
+
+    FIELDS = (
+        (1, "node", str, 3, 32),
+        (2, "kind", str, 1, 8),
+        (3, "board", str, 1, 32),
+        (4, "boot0", int, 0, 0xFFFFFFF),
+        (5, "ca", bytes, 1, 1500),
+        (6, "cert", bytes, 1, 1500),
+        (7, "key", bytes, 1, 512),
+        (8, "brokers", [str], 1, 4),
+        (9, "ntp", [str], 0, 4),
+        (10, "wifi_ssid", str, 0, 32),
+        (11, "wifi_psk", str, 0, 64),
+        (12, "tz", str, 0, 64),
+        (13, "made", int, 0, 0xFFFFFFFF),
+    )
+    node: str
+    kind: str  # "air" or "light"
+    board: str  # name of a file in firmware/boards
+    boot0: int  # minutes since 1970 at provisioning: boot numbers start above it, so they never repeat after a wipe
+    ca: bytes
+    cert: bytes
+    key: bytes
+    brokers: "list[str]"  # "host:port", tried in order
+    ntp: "list[str]" = []  # "host" or "host:port"
+    wifi_ssid: str = ""
+    wifi_psk: str = ""
+    tz: str = "CET-1CEST,M3.5.0,M10.5.0/3"  # POSIX TZ
+    made: int = 0  # seconds since 1970 UTC: the node's first floor for the time
+
+    def __repr__(self) -> str:
+        return "Identity(node={!r})".format(self.node)  # the key stays out of logs
