@@ -1,0 +1,89 @@
+"""What the fleet manager talks about, as frozen values without behaviour.
+
+Times are whole numbers of UTC and carry their unit: `_s` seconds, `_ms` milliseconds since 1970.
+Measured values are the scaled integers of the wire; `protocol.registry` knows unit and scale of each channel.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """The two products."""
+
+    AIR = "air"
+    LIGHT = "light"
+
+
+class Standing(StrEnum):
+    """Whether the fleet trusts a node."""
+
+    ACCEPTED = "accepted"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node as it was provisioned. Its id is its certificate's CN and its MQTT client id (SPEC 2.2)."""
+
+    id: str
+    kind: Kind
+    board: str
+    standing: Standing = Standing.ACCEPTED
+    cert_serial: int = 0  # of the certificate in force
+    cert_sha256: str = ""  # hex, of its DER
+    cert_until_s: int = 0  # its notAfter
+    boot0: int = 0  # minutes since 1970 at provisioning; boot numbers start above it
+    added_s: int = 0
+    retired_s: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """What a node last said about itself (State), or its will said for it."""
+
+    node: str
+    online: bool
+    received_ms: int
+    boot: int = 0
+    firmware: str = ""
+    slot: str = ""
+    config_desired: int = 0
+    config_applied: int = 0
+    config_error: int = 0
+    config_path: str = ""
+    safe_mode: bool = False
+    health: Mapping[str, Any] = field(default_factory=dict)  # fields of Heartbeat by name
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One channel of one record. `mean` is None when the flag says *missing*."""
+
+    node: str
+    boot: int
+    seq: int
+    t_s: int
+    tq: int
+    interval_s: int
+    channel: int
+    mean: int | None
+    flag: int
+    n: int | None = None
+    sd: int | None = None
+    low: int | None = None
+    high: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredConfig:
+    """The configuration a node shall have: setting ids that differ from their default, and their values."""
+
+    node: str
+    rev: int
+    values: Mapping[int, Any]
+    issued_s: int
+    probation_s: int = 600
