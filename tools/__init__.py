@@ -1,0 +1,1 @@
+"""Everything around the product: simulators, demo, benchmarks, generators. Nothing imports this package."""
