@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_SIZE = 8192  # bytes of one message, SPEC 2.4
 MAX_DEPTH = 8  # nested arrays and maps; the deepest message needs 5
-MAX_ITEMS = 4096  # items of one message; a full batch of records holds about 1 500
+MAX_ITEMS = 1024  # items of one message, SPEC 2.4; the largest honest one, a full batch, holds about 140
 
 _UINT = 0
 _NINT = 1
@@ -35,18 +35,18 @@ _WIDTHS = (1, 2, 4, 8)  # bytes that follow additional information 24, 25, 26, 2
 _LEAST = (24, 1 << 8, 1 << 16, 1 << 32)  # smallest argument that needs that width
 
 
-def encode(value: "Value", max_size: int = MAX_SIZE) -> bytes:
+def encode(value: object, max_size: int = MAX_SIZE) -> bytes:
     """The one encoding of `value`; raises EncodeError for what the subset cannot hold."""
     out = bytearray()
     _write(out, value, MAX_DEPTH, max_size)
     return bytes(out)
 
 
-def decode(data: "Source", max_size: int = MAX_SIZE) -> "Value":
+def decode(data: "Source", max_size: int = MAX_SIZE, max_items: int = MAX_ITEMS) -> "Value":
     """The value of exactly one item that fills `data`; raises DecodeError and nothing else."""
     if len(data) > max_size:
         raise DecodeError("message longer than {} bytes".format(max_size))
-    reader = Reader(data)
+    reader = Reader(data, max_items)
     value = reader.value(MAX_DEPTH)
     if reader.at != reader.end:
         raise DecodeError("trailing bytes")
@@ -74,7 +74,7 @@ def write_head(out: bytearray, major: int, argument: int) -> None:
         raise EncodeError("integer wider than 64 bits")
 
 
-def _write(out: bytearray, value: "Value", depth: int, max_size: int) -> None:
+def _write(out: bytearray, value: object, depth: int, max_size: int) -> None:
     if value is None:
         out.append(_SIMPLE << 5 | _NULL)
     elif value is True or value is False:
@@ -88,9 +88,16 @@ def _write(out: bytearray, value: "Value", depth: int, max_size: int) -> None:
         _write_string(out, _TEXT, encode_text(value), max_size)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         _write_string(out, _BYTES, value, max_size)
-    elif depth <= 0:
+    else:
+        _write_container(out, value, depth, max_size)
+    if len(out) > max_size:
+        raise EncodeError("message longer than {} bytes".format(max_size))
+
+
+def _write_container(out: bytearray, value: object, depth: int, max_size: int) -> None:
+    if depth <= 0:
         raise EncodeError("nested deeper than {}".format(MAX_DEPTH))
-    elif isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)):
         write_head(out, _ARRAY, len(value))
         for item in value:
             _write(out, item, depth - 1, max_size)
@@ -98,12 +105,10 @@ def _write(out: bytearray, value: "Value", depth: int, max_size: int) -> None:
         _write_map(out, value, depth, max_size)
     else:
         raise EncodeError("no CBOR for this type")
-    if len(out) > max_size:
-        raise EncodeError("message longer than {} bytes".format(max_size))
 
 
 def encode_text(value: str) -> bytes:
-    """The UTF-8 bytes of `value`; raises EncodeError for a lone surrogate (CPython raises, MicroPython lets it pass)."""
+    """The UTF-8 bytes of `value`; raises EncodeError for a lone surrogate (MicroPython itself lets it pass)."""
     try:
         data = value.encode()
     except UnicodeError:
@@ -120,7 +125,7 @@ def _write_string(out: bytearray, major: int, data: "Source", max_size: int) -> 
     out.extend(data)
 
 
-def _write_map(out: bytearray, value: "dict[int | str, Value]", depth: int, max_size: int) -> None:
+def _write_map(out: bytearray, value: "dict[object, object]", depth: int, max_size: int) -> None:
     rows = []
     for key in value:
         if type(key) is not int and type(key) is not str:
@@ -135,24 +140,24 @@ def _write_map(out: bytearray, value: "dict[int | str, Value]", depth: int, max_
         _write(out, value[row[1]], depth - 1, max_size)
 
 
-def _first(row: "tuple[bytes, int | str]") -> bytes:
+def _first(row: "tuple[bytes, object]") -> bytes:
     return row[0]
 
 
 class Reader:
     """A cursor over one message. `at` is the next byte, `end` the first byte after the message."""
 
-    def __init__(self, data: "Source") -> None:
+    def __init__(self, data: "Source", max_items: int = MAX_ITEMS) -> None:
         self.view = memoryview(data)
         self.at = 0
         self.end = len(data)
-        self.items = 0
+        self.left = max_items
 
     def value(self, depth: int) -> "Value":
         """The next item, with at most `depth` levels of arrays and maps below it."""
-        self.items += 1
-        if self.items > MAX_ITEMS:
-            raise DecodeError("more than {} items".format(MAX_ITEMS))
+        self.left -= 1
+        if self.left < 0:
+            raise DecodeError("too many items")
         major, argument = self.head()
         if major == _UINT:
             return argument
@@ -223,6 +228,18 @@ class Reader:
             before = now
             result[key] = self.value(depth - 1)  # type: ignore[index]
         return result
+
+
+def is_plain(value: object, depth: int = MAX_DEPTH) -> bool:
+    """True when `value` is what `decode` could have returned: the check for a value that another decoder made."""
+    if isinstance(value, list):
+        return depth > 0 and all(is_plain(item, depth - 1) for item in value)
+    if isinstance(value, dict):
+        keys = all(type(key) is int or type(key) is str for key in value)
+        return keys and depth > 0 and all(is_plain(item, depth - 1) for item in value.values())
+    if type(value) is int:
+        return -(1 << 64) <= value < 1 << 64
+    return value is None or type(value) in (bool, str, bytes)
 
 
 def is_utf8(data: bytes) -> bool:

@@ -1,7 +1,8 @@
 """A message is a table: FIELDS rows <-> a CBOR map with integer keys (SPEC 4).
 
 Each row is (key, name, kind, low, high). `kind` is int, bool, str, bytes, dict, a Message class, or a one-element
-list of int, bytes or a Message class. low..high bounds the value of an int, the length of str (UTF-8 bytes), bytes, dict and list.
+list of int, str, bytes or a Message class. low..high bounds the value of an int, and the length of str (in UTF-8),
+bytes, dict and list.
 The default of a field is the class attribute of its name; a field without one is required.
 Defaults are not sent, unknown keys are ignored, so both ends may be of different age.
 """
@@ -11,13 +12,14 @@ from protocol.errors import DecodeError, EncodeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, TypeVar, dataclass_transform
+    from typing import Any, TypeVar, dataclass_transform
 
     M = TypeVar("M", bound="Message")
     Row = tuple[int, str, Any, int, int]
 else:
 
     def dataclass_transform(**_):
+        """What `typing.dataclass_transform` is at run time: nothing."""
         return lambda cls: cls
 
 
@@ -31,6 +33,8 @@ class Message:
     """Base of every message class; build with keyword arguments, read as attributes."""
 
     FIELDS: "tuple[Row, ...]" = ()
+    MAX_SIZE = cbor.MAX_SIZE  # bytes
+    MAX_ITEMS = cbor.MAX_ITEMS
 
     def __init__(self, **values: "Any") -> None:
         for row in self.FIELDS:
@@ -51,7 +55,7 @@ class Message:
         return "{}({})".format(self.__class__.__name__, values)
 
     def __eq__(self, other: object) -> bool:
-        return self.__class__ is other.__class__ and self.to_map() == other.to_map()  # type: ignore[attr-defined]
+        return self.__class__ is other.__class__ and self.to_map() == other.to_map()
 
     def to_map(self) -> "dict[int, Any]":
         """The message as a map of keys to CBOR values; raises EncodeError when a value breaks its row."""
@@ -68,13 +72,13 @@ class Message:
         return result
 
     def encode(self) -> bytes:
-        """The bytes of the message."""
-        return cbor.encode(self.to_map())
+        """The bytes of the message; raises EncodeError when a value breaks its row or the whole is too long."""
+        return cbor.encode(self.to_map(), self.MAX_SIZE)
 
     @classmethod
     def decode(cls: "type[M]", data: "cbor.Source") -> "M":
         """The message in `data`; raises DecodeError, and nothing else, for anything that is not one."""
-        return cls.from_map(cbor.decode(data))
+        return cls.from_map(cbor.decode(data, cls.MAX_SIZE, cls.MAX_ITEMS))
 
     @classmethod
     def from_map(cls: "type[M]", found: "Any") -> "M":
@@ -102,22 +106,14 @@ def _is_message(kind: "Any") -> bool:
 def _fault(value: "Any", kind: "Any", low: int, high: int) -> "str | None":
     """What is wrong with `value`, or None."""
     if isinstance(kind, list):
-        if not isinstance(value, (list, tuple)):
-            return _TYPE
-        for item in value:
-            if type(item) is not kind[0]:
-                return _TYPE
-        size = len(value)
-    elif type(value) is not kind:
-        return _TYPE
-    elif kind is int:
-        size = value
-    elif kind is str:
-        size = len(cbor.encode_text(value))
-    elif kind is bytes or kind is dict:
-        size = len(value)
+        good = isinstance(value, (list, tuple)) and all(type(item) is kind[0] for item in value)
     else:
+        good = type(value) is kind and (kind is not dict or cbor.is_plain(value))
+    if not good:
+        return _TYPE
+    if kind is bool or _is_message(kind):
         return None
+    size = value if kind is int else len(cbor.encode_text(value)) if kind is str else len(value)
     return None if low <= size <= high else _RANGE
 
 

@@ -15,6 +15,8 @@ _U16 = 0xFFFF
 _U32 = 0xFFFFFFFF
 _TIME = _U32
 MAX_ENTRIES = 128  # entries of one batch
+MAX_DOWN_SIZE = 2048  # bytes of a command or configuration: a node decodes it in RAM (SPEC 2.4)
+MAX_DOWN_ITEMS = 256
 
 # Command states (Reply.status)
 ACCEPTED = 1
@@ -213,6 +215,8 @@ class Log(Message):
 class Command(Message):
     """An order to a node. A node runs an id once, however often it arrives, and never after `expires`."""
 
+    MAX_SIZE = MAX_DOWN_SIZE
+    MAX_ITEMS = MAX_DOWN_ITEMS
     FIELDS = (
         (1, "id", bytes, 8, 16),
         (2, "name", str, 1, 24),
@@ -253,6 +257,8 @@ class Reply(Message):
 class Config(Message):
     """The whole desired configuration of one node: setting ids that differ from their default, and their values."""
 
+    MAX_SIZE = MAX_DOWN_SIZE
+    MAX_ITEMS = MAX_DOWN_ITEMS
     FIELDS = (
         (1, "rev", int, 1, _U32),
         (2, "values", dict, 0, 64),

@@ -1,8 +1,9 @@
 """Records and events: the entries that a batch carries and the store keeps byte for byte (SPEC 5).
 
 A record is `[seq, t, tq, {channel: sample, ...}]` or, when its interval is not 60 s, one element longer.
-A sample is the mean as an integer (flag *pass*) or `[mean, flag]` or `[mean, flag, n, sd, min, max]`; a mean of
-null goes with flag *missing*. An event is `[seq, t, tq, code, phase]` or, with attributes, one element longer.
+A sample is the mean as an integer (flag *pass*) or `[mean, flag]` or `[mean, flag, n, sd, min, max]`; the mean is
+null when, and only when, the flag is *missing*. An event is `[seq, t, tq, code, phase]` or, with attributes, one
+element longer.
 
 `t` is the start of the interval (or the instant of the event): seconds since 1970 UTC, or seconds of uptime
 while `tq` is 0. Identity is (node, boot, seq); records and events of one boot share one run of seq, without gaps.
@@ -80,9 +81,7 @@ class Sample:
 class Record:
     """One interval of one node."""
 
-    def __init__(
-        self, seq: int, t: int, tq: int, samples: "dict[int, Sample]", interval: int = INTERVAL_S
-    ) -> None:
+    def __init__(self, seq: int, t: int, tq: int, samples: "dict[int, Sample]", interval: int = INTERVAL_S) -> None:
         self.seq = seq
         self.t = t
         self.tq = tq
@@ -190,15 +189,23 @@ def _record_fault(entry: "Any") -> "str | None":
 def _is_sample(value: "Any") -> bool:
     if not isinstance(value, list):
         return _within(value, -_VALUE_MAX, _VALUE_MAX)
-    if len(value) != 2 and len(value) != 6:
+    if len(value) not in (2, 6) or type(value[1]) is not int or value[1] not in FLAGS:
         return False
-    for index, item in enumerate(value):
-        if index == 1:
-            if item not in FLAGS or type(item) is not int:
-                return False
-        elif item is not None and not _within(item, 0 if index in (2, 3) else -_VALUE_MAX, _VALUE_MAX):
-            return False
-    return len(value) == 2 or value[2] is not None
+    if (value[0] is None) != (value[1] == FLAG_MISSING) or not _is_optional(value[0], -_VALUE_MAX):
+        return False
+    if len(value) == 2:
+        return True
+    n, sd, low, high = value[2:]
+    return (
+        _within(n, 0, _VALUE_MAX)
+        and _is_optional(sd, 0)
+        and _is_optional(low, -_VALUE_MAX)
+        and _is_optional(high, -_VALUE_MAX)
+    )
+
+
+def _is_optional(value: "Any", low: int) -> bool:
+    return value is None or _within(value, low, _VALUE_MAX)
 
 
 def _event_fault(entry: "Any") -> "str | None":
@@ -209,6 +216,10 @@ def _event_fault(entry: "Any") -> "str | None":
         return "event code out of range"
     if not _within(entry[4], PHASE_INSTANT, PHASE_END):
         return "event phase out of range"
-    if len(entry) == 6 and (type(entry[5]) is not dict or not all(_within(key, 0, 0xFFFF) for key in entry[5])):
+    if len(entry) == 6 and not _is_attributes(entry[5]):
         return "event attributes of the wrong shape"
     return None
+
+
+def _is_attributes(value: "Any") -> bool:
+    return type(value) is dict and cbor.is_plain(value) and all(_within(key, 0, 0xFFFF) for key in value)

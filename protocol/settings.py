@@ -24,8 +24,8 @@ SETTINGS: "tuple[Row, ...]" = (
     (9, "backoff_max_s", int, 5, 600, 300, "s", False, "longest wait between two connection attempts"),
     (10, "start_jitter_s", int, 0, 60, 30, "s", True, "random wait before the first connection after power-on"),
     (11, "ntp_s", int, 60, 86400, 3600, "s", False, "time between two clock synchronisations"),
-    (20, "lamp_on_min", int, 0, 1439, 930, "min", False, "lamp programme: minute of the UTC day at which the lamp goes on"),
-    (21, "lamp_off_min", int, 0, 1439, 450, "min", False, "lamp programme: minute of the UTC day at which it goes off"),
+    (20, "lamp_on_min", int, 0, 1439, 930, "min", False, "lamp programme: minute of the UTC day when the lamp goes on"),
+    (21, "lamp_off_min", int, 0, 1439, 450, "min", False, "lamp programme: minute of the UTC day when it goes off"),
     (22, "dim_from_min", int, 0, 1439, 1380, "min", False, "lamp programme: start of the dimmed part of the night"),
     (23, "dim_to_min", int, 0, 1439, 240, "min", False, "lamp programme: end of the dimmed part of the night"),
     (24, "level_full", int, 2, 200, 200, "0.5 %", False, "lamp level in the evening and morning"),
@@ -33,6 +33,9 @@ SETTINGS: "tuple[Row, ...]" = (
     (26, "lamp_dw", int, 10, 10000, 400, "0.1 W", False, "rated power of the lamp, for the failure rules"),
     (27, "report_s", int, 10, 3600, 900, "s", False, "time between two records of a light node"),
 )
+
+
+_KINDS = {bool: "true or false", int: "a whole number", str: "text"}
 
 
 def row_of(key: "int | str") -> "Row | None":
@@ -45,9 +48,11 @@ def row_of(key: "int | str") -> "Row | None":
 
 def fault_of(row: "Row", value: "Any") -> "str | None":
     """What is wrong with `value` for that setting, or None."""
-    if type(value) is not row[2]:
-        return "not {}".format("true or false" if row[2] is bool else "a whole number" if row[2] is int else "text")
-    if row[2] is bool:
+    kind, low, high = row[2], row[3], row[4]
+    found: "Any" = type(value)
+    if found is not kind:
+        return "not {}".format(_KINDS[kind])
+    if kind is bool:
         return None
-    size = len(cbor.encode_text(value)) if row[2] is str else value
-    return None if row[3] <= size <= row[4] else "not within {} .. {}".format(row[3], row[4])
+    size = len(cbor.encode_text(value)) if kind is str else value
+    return None if low <= size <= high else "not within {} .. {}".format(low, high)

@@ -17,10 +17,7 @@ def is_node_id(text: str) -> bool:
     """True for `^[a-z0-9][a-z0-9-]{2,31}$`, the only form of a node id (SPEC 2.2)."""
     if not _ID_MIN <= len(text) <= _ID_MAX or text[0] == "-":
         return False
-    for char in text:
-        if not ("a" <= char <= "z" or "0" <= char <= "9" or char == "-"):
-            return False
-    return True
+    return all("a" <= char <= "z" or "0" <= char <= "9" or char == "-" for char in text)
 
 
 def up(node: str, name: str) -> str:

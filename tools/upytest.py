@@ -99,7 +99,9 @@ def on_micropython(paths: "list[str]") -> int:
 
     from tools.interpreter import ROOT, micropython
 
-    return subprocess.run([micropython(), "tools/upytest.py", *paths], cwd=ROOT, check=False).returncode
+    command = [micropython(), "tools/upytest.py"]
+    command.extend(paths)  # `[*paths]` is a syntax error on MicroPython
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":
