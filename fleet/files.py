@@ -1,0 +1,67 @@
+"""Writing files so that nobody ever sees half of one, and a secret is never readable by others, not for a moment."""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from fleet.errors import FleetError, NotAllowedError
+
+PRIVATE = 0o600
+PUBLIC = 0o644
+PRIVATE_DIR = 0o700
+
+
+def make_private_dir(path: Path) -> None:
+    """A directory that only its owner may enter; one that exists is left as it is."""
+    path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+
+
+def write_new(path: Path, data: bytes, mode: int = PRIVATE) -> None:
+    """Create `path` whole; NotAllowedError when it exists: a key is never overwritten."""
+    temporary = _write_beside(path, data, mode)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise NotAllowedError(
+            f"{path} exists", hint="move it away first if you are sure that nothing needs it"
+        ) from None
+    except OSError as error:
+        raise FleetError(f"cannot write {path}", cause=error.strerror or str(error)) from error
+    finally:
+        temporary.unlink()
+    _sync_dir(path.parent)
+
+
+def replace(path: Path, data: bytes, mode: int = PRIVATE) -> None:
+    """Put `data` in the place of `path`, whole or not at all, also over a power cut."""
+    temporary = _write_beside(path, data, mode)
+    try:
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink()
+        raise FleetError(f"cannot write {path}", cause=error.strerror or str(error)) from error
+    _sync_dir(path.parent)
+
+
+def _write_beside(path: Path, data: bytes, mode: int) -> Path:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise FleetError(f"cannot write {path}", cause=error.strerror or str(error)) from error
+    return temporary
+
+
+def _sync_dir(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
