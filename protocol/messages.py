@@ -129,6 +129,11 @@ class Heartbeat(Message):
         (24, "wdt_margin_ms", int, 0, _U32),
         (25, "log_dropped", int, 0, _U32),
         (26, "sensor_errors", int, 0, _U32),
+        (27, "wifi_last_reason", int, 0, _U16),
+        (28, "wifi_ssid_hash", bytes, 0, 8),
+        (29, "wifi_bssid", bytes, 0, 6),
+        (30, "wifi_channel", int, 0, _U8),
+        (31, "ip_family", int, 0, 6),
     )
     up_s: int
     heap_free: "int | None" = None
@@ -156,6 +161,11 @@ class Heartbeat(Message):
     wdt_margin_ms: "int | None" = None
     log_dropped: int = 0
     sensor_errors: int = 0
+    wifi_last_reason: int = 0  # of the last disconnection, as the driver numbers it
+    wifi_ssid_hash: bytes = b""  # first bytes of its SHA-256: tells networks apart without naming them
+    wifi_bssid: bytes = b""
+    wifi_channel: int = 0
+    ip_family: int = 0  # 4 or 6
 
 
 class State(Message):
