@@ -1,0 +1,3 @@
+"""The program of a node."""
+
+VERSION = "0.1.0"

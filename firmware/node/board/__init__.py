@@ -1,0 +1,1 @@
+"""Hardware: the only door to machine, network and esp32."""

@@ -1,0 +1,84 @@
+"""Flash as files, safe against power loss because LittleFS is: rename is atomic, and a write counts when the file closes."""
+
+import os
+
+_DIR = 0x4000
+_TEMP = ".tmp"
+
+
+class Files:
+    """The Files door over the file system that is mounted at `root` ("" on a board)."""
+
+    def __init__(self, root: str = "") -> None:
+        self._root = root
+
+    def read(self, path: str) -> "bytes | None":
+        """The whole file, or None when it does not exist or cannot be read."""
+        try:
+            with open(self._root + path, "rb") as file:
+                return file.read()
+        except OSError:
+            return None
+
+    def read_into(self, path: str, offset: int, view: memoryview) -> int:
+        """Fill `view` from `offset`; the number of bytes, 0 when the file is missing or shorter."""
+        try:
+            with open(self._root + path, "rb") as file:
+                file.seek(offset)
+                return file.readinto(view) or 0
+        except OSError:
+            return 0
+
+    def write_atomic(self, path: str, data: "bytes | bytearray") -> None:
+        """Replace the file as a whole: write beside it, then rename."""
+        self._write(path + _TEMP, "wb", data)
+        os.rename(self._root + path + _TEMP, self._root + path)
+
+    def append(self, path: str, data: "bytes | bytearray") -> None:
+        """Add `data` as a whole; LittleFS shows it when the file is closed."""
+        self._write(path, "ab", data)
+
+    def _write(self, path: str, mode: str, data: "bytes | bytearray") -> None:
+        try:
+            file = open(self._root + path, mode)  # noqa: SIM115 - closed by the with below
+        except OSError:
+            self._make_folders(path)
+            file = open(self._root + path, mode)  # noqa: SIM115
+        with file:
+            file.write(data)
+
+    def _make_folders(self, path: str) -> None:
+        at = path.find("/", 1)
+        while at > 0:
+            try:
+                os.mkdir(self._root + path[:at])
+            except OSError:
+                pass  # it is there, or the open that follows says why not
+            at = path.find("/", at + 1)
+
+    def remove(self, path: str) -> None:
+        """Delete the file; no error when there is none."""
+        try:
+            os.remove(self._root + path)
+        except OSError:
+            if self.size(path) is not None:
+                raise
+
+    def scan(self, folder: str) -> "list[tuple[str, int]]":
+        """(name, size in bytes) of every file in the folder; empty when there is no folder."""
+        try:
+            return [(row[0], row[3]) for row in os.ilistdir(self._root + folder) if row[1] != _DIR]
+        except OSError:
+            return []
+
+    def size(self, path: str) -> "int | None":
+        """Bytes of the file, or None."""
+        try:
+            return os.stat(self._root + path)[6]
+        except OSError:
+            return None
+
+    def free(self) -> int:
+        """Bytes that are free on the file system."""
+        info = os.statvfs(self._root or "/")
+        return info[0] * info[3]

@@ -1,0 +1,1 @@
+"""Decisions: pure code without hardware, clock, socket or asyncio."""

@@ -1,0 +1,68 @@
+"""What a node remembers about time over a reset: a floor, and where each of its last boots lies in UTC.
+
+With the anchor of a boot an entry that was taken before the clock was set can be dated later, also by the boot after.
+"""
+
+from node.core import document
+from protocol.message import Message
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from node.core.files import FilesDoor
+    from node.core.clock import Clock
+
+PATH = "/data/time.cbor"
+_BOOTS = 8  # anchors kept
+_SAVE_S = 3600  # the floor moves on flash at most this often: 8 760 writes a year
+_U32 = 0xFFFFFFFF
+
+
+class Anchor(Message):
+    """UTC of uptime 0 of one boot."""
+
+    FIELDS = ((1, "boot", int, 0, _U32), (2, "zero_s", int, 0, _U32))
+    boot: int
+    zero_s: int
+
+
+class Times(Message):
+    """The document."""
+
+    FIELDS = ((1, "floor_s", int, 0, _U32), (2, "anchors", [Anchor], 0, _BOOTS))
+    floor_s: int = 0
+    anchors: "list[Anchor]" = []
+
+
+class Timekeeper:
+    """Keeps `clock.floor_s` and the anchors on flash. `made` is the time of provisioning, the first floor."""
+
+    def __init__(self, files: "FilesDoor", clock: "Clock", boot: int, made: int) -> None:
+        self._files = files
+        self._clock = clock
+        self._boot = boot
+        self._times = document.load(files, PATH, Times)
+        self._saved_s: "int | None" = None
+        clock.floor_s = max(made, self._times.floor_s)
+
+    def tick(self) -> None:
+        """Save what is due: at the first sync of this boot, then hourly. Call it every second or so."""
+        anchor = self._clock.anchor_s
+        now = self._clock.uptime_s()
+        if anchor is None or anchor < 0 or (self._saved_s is not None and now - self._saved_s < _SAVE_S):
+            return
+        utc = self._clock.utc_s()
+        self._clock.floor_s = self._clock.floor_s if utc is None else utc
+        anchors = [known for known in self._times.anchors if known.boot != self._boot]
+        anchors.append(Anchor(boot=self._boot, zero_s=anchor))
+        self._times = Times(floor_s=self._clock.floor_s, anchors=anchors[-_BOOTS:])
+        document.save(self._files, PATH, self._times)
+        self._saved_s = now
+
+    def zero_s(self, boot: int) -> "int | None":
+        """UTC (s) of uptime 0 of that boot, or None when it never knew the time or is forgotten."""
+        if boot == self._boot:
+            return self._clock.anchor_s
+        for anchor in self._times.anchors:
+            if anchor.boot == boot:
+                return anchor.zero_s
+        return None

@@ -1,0 +1,1 @@
+"""Asyncio loops; every object comes as an argument."""
