@@ -1,0 +1,1 @@
+"""Everything about brokers: who may do what (`rights`), the configuration of each kind, and the child process."""
