@@ -163,9 +163,9 @@ _BY_NAME = {row.name: row for row in CHANNELS}
 _BY_CODE = {row.code: row for row in EVENTS}
 
 
-def channel(id: int) -> Channel | None:
+def channel(number: int) -> Channel | None:
     """The row of a channel id, or None: a newer node may send ids that this table does not know."""
-    return _BY_ID.get(id)
+    return _BY_ID.get(number)
 
 
 def channel_named(name: str) -> Channel | None:
