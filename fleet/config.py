@@ -146,6 +146,21 @@ class Config:
         return self.directory / "broker"
 
     @property
+    def service_id_file(self) -> Path:
+        """Holds the MQTT client id of the service, a secret (docs/explain/broker-security.md)."""
+        return self.certs_dir / "service.id"
+
+    @property
+    def service_id(self) -> str:
+        """The MQTT client id of the service: its persistent session on the broker."""
+        try:
+            return self.service_id_file.read_text().strip()
+        except OSError as error:
+            raise NotFoundError(
+                f"cannot read {self.service_id_file}", hint="`fleet init` makes what is missing", cause=str(error)
+            ) from error
+
+    @property
     def log_dir(self) -> Path:
         """Log files."""
         return self.directory / "log"

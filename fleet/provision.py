@@ -1,0 +1,151 @@
+"""Nodes come and go: keys and certificates, the register, and the broker's users, in this order.
+
+The register (the database) decides. What the broker reads is derived from it and written again by `sync` whenever
+something changed and whenever the service starts, so a crash in between is made good there.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from fleet import pki
+from fleet.broker import control
+from fleet.broker.rights import User, manager
+from fleet.config import Config
+from fleet.errors import NotAllowedError
+from fleet.model import Kind, Node, Standing
+from protocol.identity import Identity
+
+MANAGERS = ("service", "operator")  # files in certs/
+
+
+class Register(Protocol):
+    """The part of the store that provisioning needs (fleet.store.nodes)."""
+
+    def add(self, node: Node) -> None:
+        """Keep a new node; NotAllowedError when its id was ever used."""
+
+    def replace(self, node: Node) -> None:
+        """Keep new values of a node that exists."""
+
+    def get(self, node: str) -> Node:
+        """The node with that id; NotFoundError."""
+
+    def all(self) -> list[Node]:
+        """Every node, retired ones too."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A node to be. What is None or empty comes from fleet.toml."""
+
+    node: str
+    kind: Kind
+    board: str
+    brokers: tuple[str, ...] = ()
+    ntp: tuple[str, ...] | None = None
+    wifi_ssid: str = ""
+    wifi_psk: str = ""
+    tz: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def users(config: Config, register: Register) -> list[User]:
+    """Whom the broker admits: the managers' certificates and those of accepted nodes."""
+    found = [manager(pki.load_cert(config.certs_dir / f"{name}.pem")) for name in MANAGERS]
+    found += [User(node.id, node.cert_serial) for node in register.all() if node.standing is Standing.ACCEPTED]
+    return found
+
+
+def sync(config: Config, register: Register) -> None:
+    """Write the broker's configuration as the register has it."""
+    control.write(config, users(config, register))
+
+
+class Provisioner:
+    """Adds, renews and retires nodes. `reload` tells the broker; by default the one that runs on this directory."""
+
+    def __init__(
+        self,
+        config: Config,
+        register: Register,
+        reload: Callable[[], object] | None = None,
+        now_s: Callable[[], int] = lambda: int(time.time()),
+    ) -> None:
+        self._config = config
+        self._register = register
+        self._reload = reload or (lambda: control.reload(config))
+        self._now_s = now_s
+        self._authority = pki.Authority.load(config.ca_dir, pki.passphrase(config.pki))
+
+    def provision(self, *requests: Request) -> list[Identity]:
+        """Make new nodes and admit them; what each needs in its flash comes back, and its key is kept nowhere else."""
+        now = self._now_s()
+        made = []
+        for request in requests:
+            issued = self._authority.issue_node(request.node, self._config.pki.node_days, now)
+            node = Node(id=request.node, kind=request.kind, board=request.board, added_s=now, tags=request.tags)
+            self._register.add(_certified(node, issued.cert, now))
+            made.append(self._identity(request, issued, now))
+        self._apply()
+        return made
+
+    def renew(self, request: Request) -> Identity:
+        """A new key and certificate for a node that exists, say after a repair; the old certificate ends at once."""
+        now = self._now_s()
+        old = self._accepted(request.node)
+        issued = self._authority.issue_node(request.node, self._config.pki.node_days, now)
+        self._register.replace(_certified(replace(old, kind=request.kind, board=request.board), issued.cert, now))
+        self._authority.revoke(self._config.ca_dir, old.cert_serial, now)
+        self._apply()
+        return self._identity(request, issued, now)
+
+    def retire(self, *nodes: str) -> None:
+        """Trust these nodes no more: their certificates are revoked, and the broker ends their connections."""
+        now = self._now_s()
+        for old in [self._accepted(node) for node in nodes]:
+            self._register.replace(replace(old, standing=Standing.RETIRED, retired_s=now))
+            self._authority.revoke(self._config.ca_dir, old.cert_serial, now)
+        self._apply()
+
+    def _accepted(self, node: str) -> Node:
+        found = self._register.get(node)
+        if found.standing is not Standing.ACCEPTED:
+            raise NotAllowedError(f"{node} is retired", hint="provision a node with another id")
+        return found
+
+    def _apply(self) -> None:
+        sync(self._config, self._register)
+        self._reload()
+
+    def _identity(self, request: Request, issued: pki.Issued, now: int) -> Identity:
+        nodes = self._config.nodes
+        return Identity(
+            node=request.node,
+            kind=request.kind.value,
+            board=request.board,
+            boot0=now // 60,
+            ca=self._authority.cert.public_bytes(Encoding.DER),
+            cert=issued.cert_der,
+            key=issued.key_der,
+            brokers=list(request.brokers or self._config.node_brokers),
+            ntp=list(nodes.ntp if request.ntp is None else request.ntp),
+            wifi_ssid=request.wifi_ssid,
+            wifi_psk=request.wifi_psk,
+            tz=request.tz or nodes.tz,
+            made=now,
+        )
+
+
+def _certified(node: Node, cert: x509.Certificate, now: int) -> Node:
+    return replace(
+        node,
+        cert_serial=cert.serial_number,
+        cert_sha256=pki.sha256_of(cert),
+        cert_until_s=pki.until_s(cert),
+        boot0=now // 60,
+    )
