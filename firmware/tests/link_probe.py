@@ -1,0 +1,198 @@
+"""A node that is nothing but a Link, under MicroPython: `micropython link_probe.py CONFIG.json`.
+
+Lines of JSON on stdin are orders, lines of JSON on stdout say what happened. Time runs `speed` times as fast as the wall clock.
+"""
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from asyncio import core
+
+ROOT = sys.argv[2]
+sys.path[0:1] = [ROOT, ROOT + "/firmware"]
+
+from node.core.clock import Clock  # noqa: E402
+from node.tasks.link import Link  # noqa: E402
+from protocol.identity import Identity  # noqa: E402
+
+
+def say(**event):
+    print(json.dumps(event))
+
+
+class FastQueue:
+    """The I/O queue of asyncio with shorter waits."""
+
+    def __init__(self, inner, speed):
+        self.inner = inner
+        self.map = inner.map
+        self.queue_read = inner.queue_read
+        self.queue_write = inner.queue_write
+        self.remove = inner.remove
+        self.speed = speed
+
+    def wait_io_event(self, dt):
+        self.inner.wait_io_event(dt if dt <= 0 else max(1, dt // self.speed))
+
+
+def quicken(speed):
+    start = time.ticks_ms()
+
+    def ticks():
+        return time.ticks_add(start, time.ticks_diff(time.ticks_ms(), start) * speed)
+
+    core.ticks = ticks
+    core._io_queue = FastQueue(core._io_queue, speed)
+    return ticks
+
+
+class Net:
+    def __init__(self, dns):
+        self.server = tuple(dns) if dns else None
+        self.connects = 0
+
+    async def connect(self):
+        return True
+
+    def is_up(self):
+        return True
+
+    def rssi(self):
+        return None
+
+    def dns(self):
+        return self.server
+
+
+class Item:
+    def __init__(self, text):
+        self.name = "tele"
+        self.count = 1
+        self.text = text
+
+
+class Source:
+    """Texts in memory, given out in order."""
+
+    def __init__(self):
+        self.on_ready = None
+        self.returned = []
+        self.waiting = []
+
+    def put(self, texts):
+        self.waiting.extend([Item(text) for text in texts])
+        if self.on_ready:
+            self.on_ready()
+
+    def take(self):
+        line = self.returned or self.waiting
+        return line.pop(0) if line else None
+
+    def render(self, item):
+        return item.text.encode()
+
+    def done(self, item):
+        say(done=item.text if len(item.text) < 50 else len(item.text))
+
+    def release(self, item):
+        say(release=item.text)
+        self.returned.append(item)
+
+
+def read_file(path):
+    if not path:
+        return b"x"
+    with open(path, "rb") as file:
+        return file.read()
+
+
+async def ticker(state, ticks):
+    """Measures how late the loop wakes us, in wall-clock milliseconds."""
+    while True:
+        before = time.ticks_ms()
+        await asyncio.sleep_ms(state["step"])
+        state["lag"] = max(state["lag"], time.ticks_diff(time.ticks_ms(), before) - state["step"] // state["speed"])
+
+
+def nothing():
+    pass
+
+
+def obey(order, link, source, state):
+    if "put" in order:
+        source.put(order["put"])
+    if "publish" in order:
+        name, text, retain = order["publish"]
+        say(queued=link.publish(name, text.encode(), retain))
+    if "stats" in order:
+        stats = link.stats
+        fields = ("connects", "attempts", "resumed", "resends", "last_reason", "acked", "strays", "oversize", "unknown")
+        found = {name: getattr(stats, name) for name in fields}
+        found.update(up=link.up, lag=state["lag"], p50=stats.ack_p50_ms, p95=stats.ack_p95_ms, entries=stats.entries)
+        gc.collect()
+        found["heap"] = gc.mem_alloc()
+        say(stats=found)
+
+
+async def main(config):
+    speed = config.get("speed", 1)
+    ticks = quicken(speed) if speed > 1 else time.ticks_ms
+    seed = config.get("seed", 7)
+
+    def random(below):
+        nonlocal seed
+        seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
+        return (seed >> 8) % below
+
+    clock = Clock(ticks)
+    settings = {"keepalive_s": 60, "window": 4, "backoff_max_s": 5, "start_jitter_s": 0}
+    settings.update(config.get("settings", {}))
+    identity = Identity(
+        node=config["node"],
+        kind="air",
+        board="host",
+        boot0=1,
+        ca=read_file(config.get("ca")),
+        cert=read_file(config.get("cert")),
+        key=read_file(config.get("key")),
+        brokers=config["brokers"],
+    )
+    source = Source()
+    link = Link(
+        clock,
+        identity,
+        Net(config.get("dns")),
+        source,
+        lambda name: settings[name],
+        random,
+        lambda level, tag, text: say(log=text, level=level, ms=clock.uptime_ms()),
+        boot=5,
+        secure=bool(config.get("ca")),
+    )
+    for name in ("cmd", "config"):
+        link.handlers[name] = lambda payload, name=name: say(
+            got=name, size=len(payload), text=str(payload[:40], "utf-8")
+        )
+    link.on_up.append(lambda: say(up=link.stats.connects, resumed=link.stats.resumed))
+    state = {"lag": 0, "step": 10 * speed, "speed": speed}
+    asyncio.create_task(ticker(state, ticks))
+    run = asyncio.create_task(link.run(nothing))
+    say(ready=True)
+    orders = asyncio.StreamReader(sys.stdin)
+    while True:
+        line = await orders.readline()
+        if not line:
+            break
+        order = json.loads(line)
+        if "close" in order:
+            await link.close()
+            await run
+            say(closed=True)
+            break
+        obey(order, link, source, state)
+
+
+with open(sys.argv[1]) as opened:
+    asyncio.run(main(json.load(opened)))
