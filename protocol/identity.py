@@ -26,17 +26,17 @@ class Identity(Message):
         (12, "tz", str, 0, 64),
         (13, "made", int, 0, 0xFFFFFFFF),
     )
-    node: str
+    node: str  # node id
     kind: str  # "air" or "light"
     board: str  # name of a file in firmware/boards
     boot0: int  # minutes since 1970 at provisioning: boot numbers start above it, so they never repeat after a wipe
-    ca: bytes
-    cert: bytes
-    key: bytes
+    ca: bytes  # certificate of the authority
+    cert: bytes  # of the node
+    key: bytes  # private key, PKCS#8 or SEC1
     brokers: "list[str]"  # "host:port", tried in order
     ntp: "list[str]" = []  # "host" or "host:port"
-    wifi_ssid: str = ""
-    wifi_psk: str = ""
+    wifi_ssid: str = ""  # network
+    wifi_psk: str = ""  # its key
     tz: str = "CET-1CEST,M3.5.0,M10.5.0/3"  # POSIX TZ
     made: int = 0  # seconds since 1970 UTC: the node's first floor for the time
 

@@ -59,8 +59,8 @@ class Batch(Message):
         (2, "entries", [bytes], 1, MAX_ENTRIES),
         (3, "up_s", int, 0, _U32),
     )
-    boot: int
-    entries: "list[bytes]"
+    boot: int  # boot number of all entries
+    entries: "list[bytes]"  # encoded records or events
     up_s: "int | None" = None  # uptime when the batch was made; present when an entry of this very boot has tq 0
 
 
@@ -83,20 +83,20 @@ class Boot(Message):
         (13, "crashes", int, 0, _U16),
         (14, "safe_mode", bool, 0, 0),
     )
-    firmware: str
-    cause: int = RESET_UNKNOWN
-    intended: bool = False
-    reason: str = ""
-    slot: str = ""
-    board: str = ""
-    kind: str = ""
-    config_rev: int = 0
-    breadcrumb: str = ""
-    prev_up_s: int = 0
-    micropython: str = ""
-    manifest: bytes = b""
-    crashes: int = 0
-    safe_mode: bool = False
+    firmware: str  # version
+    cause: int = RESET_UNKNOWN  # RESET_*
+    intended: bool = False  # the end of the last run was asked for
+    reason: str = ""  # why it was asked for, or the last words
+    slot: str = ""  # of the program that runs
+    board: str = ""  # name of its pin map
+    kind: str = ""  # "air" or "light"
+    config_rev: int = 0  # configuration in force
+    breadcrumb: str = ""  # where the last run was when it ended
+    prev_up_s: int = 0  # how long the last run lasted
+    micropython: str = ""  # version
+    manifest: bytes = b""  # SHA-256 of the manifest of the program that runs
+    crashes: int = 0  # runs in a row that ended unintended
+    safe_mode: bool = False  # only what keeps lamp, records and link
 
 
 class Heartbeat(Message):
@@ -135,36 +135,36 @@ class Heartbeat(Message):
         (30, "wifi_channel", int, 0, _U8),
         (31, "ip_family", int, 0, 6),
     )
-    up_s: int
-    heap_free: "int | None" = None
-    heap_min: "int | None" = None
-    heap_largest: "int | None" = None
+    up_s: int  # uptime
+    heap_free: "int | None" = None  # bytes
+    heap_min: "int | None" = None  # bytes, least since boot
+    heap_largest: "int | None" = None  # bytes, largest block
     outbox_used: int = 0  # bytes
     outbox_size: int = 0  # bytes
     outbox_oldest_s: int = 0  # age of the oldest entry that is not acknowledged
     outbox_evicted: int = 0  # entries given up for lack of room, since boot
     outbox_seq: int = 0  # next seq of this boot: every seq below it was an entry
-    loop_lag_p95_ms: "int | None" = None
-    task_restarts: int = 0
-    rssi_dbm: "int | None" = None
-    wifi_connects: int = 0
-    mqtt_connects: int = 0
-    mqtt_last_reason: int = 0
-    ack_p50_ms: "int | None" = None
-    ack_p95_ms: "int | None" = None
-    mqtt_resends: int = 0
-    ntp_offset_ms: "int | None" = None
-    ntp_age_s: "int | None" = None
-    time_quality: int = 0
-    mcu_cdeg: "int | None" = None
-    supply_mv: "int | None" = None
-    wdt_margin_ms: "int | None" = None
-    log_dropped: int = 0
-    sensor_errors: int = 0
+    loop_lag_p95_ms: "int | None" = None  # how late the event loop runs
+    task_restarts: int = 0  # since boot
+    rssi_dbm: "int | None" = None  # of the Wi-Fi signal
+    wifi_connects: int = 0  # since boot
+    mqtt_connects: int = 0  # since boot
+    mqtt_last_reason: int = 0  # why the last session ended, a code of the firmware
+    ack_p50_ms: "int | None" = None  # from publish to acknowledgement
+    ack_p95_ms: "int | None" = None  # from publish to acknowledgement
+    mqtt_resends: int = 0  # since boot
+    ntp_offset_ms: "int | None" = None  # clock error found by the last synchronisation
+    ntp_age_s: "int | None" = None  # since the last synchronisation
+    time_quality: int = 0  # TQ_*
+    mcu_cdeg: "int | None" = None  # chip temperature
+    supply_mv: "int | None" = None  # supply voltage
+    wdt_margin_ms: "int | None" = None  # least time that was left when the watchdog was fed
+    log_dropped: int = 0  # lines not sent since boot
+    sensor_errors: int = 0  # since boot
     wifi_last_reason: int = 0  # of the last disconnection, as the driver numbers it
     wifi_ssid_hash: bytes = b""  # first bytes of its SHA-256: tells networks apart without naming them
-    wifi_bssid: bytes = b""
-    wifi_channel: int = 0
+    wifi_bssid: bytes = b""  # of the access point
+    wifi_channel: int = 0  # of the access point
     ip_family: int = 0  # 4 or 6
 
 
@@ -187,20 +187,20 @@ class State(Message):
         (13, "heartbeat", Heartbeat, 0, 0),
         (14, "safe_mode", bool, 0, 0),
     )
-    online: bool
-    boot: int = 0
-    firmware: str = ""
-    kind: str = ""
-    board: str = ""
-    slot: str = ""
-    manifest: bytes = b""
-    config_desired: int = 0
-    config_applied: int = 0
-    config_error: int = E_NONE
+    online: bool  # the node has a session
+    boot: int = 0  # boot number
+    firmware: str = ""  # version
+    kind: str = ""  # "air" or "light"
+    board: str = ""  # name of its pin map
+    slot: str = ""  # of the program that runs
+    manifest: bytes = b""  # SHA-256 of the manifest of the program that runs
+    config_desired: int = 0  # last revision received
+    config_applied: int = 0  # revision in force
+    config_error: int = E_NONE  # E_*
     config_path: str = ""  # the setting that was refused
     t: int = 0  # seconds since 1970 UTC, 0 while unknown
-    heartbeat: "Heartbeat | None" = None
-    safe_mode: bool = False
+    heartbeat: "Heartbeat | None" = None  # health
+    safe_mode: bool = False  # only what keeps lamp, records and link
 
 
 class Log(Message):
@@ -214,12 +214,12 @@ class Log(Message):
         (5, "text", str, 0, 256),
         (6, "dropped", int, 0, _U32),
     )
-    boot: int = 0
-    up_ms: int = 0
-    level: int = LOG_INFO
-    tag: str = ""
-    text: str = ""
-    dropped: int = 0
+    boot: int = 0  # boot number
+    up_ms: int = 0  # uptime of the line
+    level: int = LOG_INFO  # LOG_*
+    tag: str = ""  # part of the program
+    text: str = ""  # the line
+    dropped: int = 0  # lines before this one that were not sent
 
 
 class Command(Message):
@@ -235,12 +235,12 @@ class Command(Message):
         (5, "expires", int, 0, _TIME),
         (6, "actor", str, 0, 64),
     )
-    id: bytes
-    name: str
-    args: "dict[str, Any]" = {}
-    issued: int = 0
+    id: bytes  # random
+    name: str  # what to do
+    args: "dict[str, Any]" = {}  # arguments by name
+    issued: int = 0  # seconds since 1970 UTC
     expires: int = 0  # seconds since 1970 UTC; 0 = never
-    actor: str = ""
+    actor: str = ""  # who asked
 
 
 class Reply(Message):
@@ -255,13 +255,13 @@ class Reply(Message):
         (6, "t", int, 0, _TIME),
         (7, "text", str, 0, 128),
     )
-    id: bytes
-    status: int
-    code: int = E_NONE
-    result: "dict[str, Any]" = {}
-    boot: int = 0
-    t: int = 0
-    text: str = ""
+    id: bytes  # of the command
+    status: int  # ACCEPTED .. EXPIRED
+    code: int = E_NONE  # E_*
+    result: "dict[str, Any]" = {}  # of a command that is done, by name
+    boot: int = 0  # boot number
+    t: int = 0  # seconds since 1970 UTC, 0 while unknown
+    text: str = ""  # explanation for people
 
 
 class Config(Message):
@@ -275,9 +275,9 @@ class Config(Message):
         (3, "issued", int, 0, _TIME),
         (4, "probation_s", int, 0, 86400),
     )
-    rev: int
-    values: "dict[int, Any]" = {}
-    issued: int = 0
+    rev: int  # grows with every change
+    values: "dict[int, Any]" = {}  # by setting id
+    issued: int = 0  # seconds since 1970 UTC
     probation_s: int = 600  # taken back unless the broker acknowledges within this time
 
 
