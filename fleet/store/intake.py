@@ -1,0 +1,233 @@
+"""The writer of what the broker delivers: one transaction per batch of messages, on the driver itself.
+
+SQLAlchemy costs twice the time per row here, so this file speaks SQL through the driver's executemany. The rows are
+plain tuples in the order of the columns named beside them. What comes twice is stored once: see identity.py.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+
+from fleet.errors import FleetError, UnreachableError
+from fleet.store import dialect
+from fleet.store.dating import anchor, date, refresh_latest
+from fleet.store.identity import Verdict, verdict
+from protocol import topics
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+
+RecordRow = tuple[int, int, int, int, int, int, bytes, int]  # node, ts, boot, seq, tq, interval_s, body, received_ms
+EventRow = tuple[
+    int, int, int, int, int, int, int, bytes, int
+]  # node, boot, seq, ts, tq, code, phase, body, received_ms
+LatestRow = tuple[int, int, int, int, int, int, dict[int, Any], int]  # as a record, with its samples for the body
+LogRow = tuple[int, int, int, int, int, str, str, int]  # node, received_ms, boot, up_ms, level, tag, text, dropped
+ReplyRow = tuple[int, int, str, bytes, int, str, int]  # status, code, text, result, replied_ms, id, node
+Letter = tuple[str, bytes, str, int]  # topic, payload, reason, received_ms
+
+_RECORD = "INSERT INTO record VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+_EVENT = "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+_DUE = "INSERT INTO rollup_due (hour, node) VALUES (?,?) ON CONFLICT DO NOTHING"
+_LATEST = """INSERT INTO latest VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
+    ts = excluded.ts, boot = excluded.boot, seq = excluded.seq, tq = excluded.tq, interval_s = excluded.interval_s,
+    "values" = excluded."values", received_ms = excluded.received_ms WHERE excluded.ts >= latest.ts"""
+_SEEN = "UPDATE node SET last_seen_ms = ? WHERE key = ? AND (last_seen_ms IS NULL OR last_seen_ms < ?)"
+_LOG = "INSERT INTO node_log (node, received_ms, boot, up_ms, level, tag, text, dropped) VALUES (?,?,?,?,?,?,?,?)"
+_HEARTBEAT = "INSERT INTO heartbeat VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING"
+_STATE = """INSERT INTO node_state VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
+    online = excluded.online, received_ms = excluded.received_ms, boot = excluded.boot, firmware = excluded.firmware,
+    slot = excluded.slot, config_desired = excluded.config_desired, config_applied = excluded.config_applied,
+    config_error = excluded.config_error, config_path = excluded.config_path, safe_mode = excluded.safe_mode,
+    health = excluded.health WHERE excluded.boot >= node_state.boot"""
+# The will knows nothing but the boot that ended, and must not undo what a later boot said.
+_OFFLINE = """INSERT INTO node_state VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
+    online = excluded.online, received_ms = excluded.received_ms WHERE excluded.boot >= node_state.boot"""
+# A reply may come twice and late; only the service closes a command without one, and then the node knows better.
+_REPLY = """UPDATE command SET status = ?1, code = ?2, text = ?3, result = ?4, replied_ms = ?5
+    WHERE id = ?6 AND node = ?7 AND ((status <= 2 AND status < ?1) OR (status = 5 AND replied_ms IS NULL))"""
+_LETTER = """INSERT INTO dead_letter (digest, topic, payload, reason, received_ms, last_ms, count)
+    VALUES (?,?,?,?,?,?,1)
+    ON CONFLICT (digest) DO UPDATE SET count = dead_letter.count + 1, last_ms = excluded.last_ms"""
+
+_TOPIC = {"record": "tele", "event": "event"}
+_KEPT = {
+    "record": "SELECT ts, body FROM record WHERE node = ? AND boot = ? AND seq = ?",
+    "event": "SELECT ts, body FROM event WHERE node = ? AND boot = ? AND seq = ?",
+}
+_REDATE = {
+    "record": "UPDATE record SET ts = ?, tq = ?, body = ? WHERE node = ? AND boot = ? AND seq = ?",
+    "event": "UPDATE event SET ts = ?, tq = ?, body = ? WHERE node = ? AND boot = ? AND seq = ?",
+}
+
+
+class RowError(FleetError):
+    """The database works and refuses one of these rows: trying the same again cannot help."""
+
+    code = "row"
+
+
+@dataclass(slots=True)
+class StateRow:
+    """A State message. `epoch_s`: when its boot began (UTC), None while unknown; `epoch_tq`: how well that is known."""
+
+    node: int
+    columns: tuple[Any, ...]  # of node_state
+    online: bool
+    boot: int
+    heartbeat: tuple[Any, ...] | None  # of heartbeat
+    epoch_s: int | None = None
+    epoch_tq: int = 0
+
+
+@dataclass(slots=True)
+class Rows:
+    """Everything that one batch of messages brings in."""
+
+    records: list[RecordRow] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    latest: dict[int, LatestRow] = field(default_factory=dict)  # by node
+    states: list[StateRow] = field(default_factory=list)
+    logs: list[LogRow] = field(default_factory=list)
+    replies: list[ReplyRow] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+    seen: dict[int, int] = field(default_factory=dict)  # node: received_ms
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the records and events of one batch."""
+
+    stored: int = 0
+    duplicates: int = 0
+    dated: int = 0  # replaced by the same entry with its time
+    conflicts: int = 0
+    refused: int = 0  # letters, conflicts included
+
+
+class Intake:
+    """One connection that writes; for one thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._link: dialect.Hot | None = None
+
+    def write(self, rows: Rows) -> Tally:
+        """Commit all of it or nothing. RowError: one row is at fault. UnreachableError: the database is; try later."""
+        try:
+            if self._link is None:
+                self._link = dialect.Hot(self._engine)
+            with self._link.transaction():
+                return self._write(self._link, rows)
+        except dialect.ROW_ERRORS as error:
+            raise RowError("the database refuses a row", cause=str(error)) from error
+        except dialect.DATABASE_ERRORS as error:
+            self.close()
+            raise UnreachableError("cannot write to the database", cause=str(error)) from error
+
+    def close(self) -> None:
+        """Give the connection back; the next write opens another."""
+        if self._link is not None:
+            link, self._link = self._link, None
+            link.close()
+
+    def _write(self, link: dialect.Hot, rows: Rows) -> Tally:
+        tally = Tally()
+        letters = list(rows.letters)
+        if rows.records:
+            letters += _keep(link, tally, "record", _RECORD, rows.records, _record_identity)
+            link.many(_DUE, {(row[1] // 3600, row[0]) for row in rows.records if row[4]})
+            link.many(_LATEST, [(*row[:6], json.dumps(row[6]), row[7]) for row in rows.latest.values()])
+        if rows.events:
+            letters += _keep(link, tally, "event", _EVENT, rows.events, _event_identity)
+        _keep_states(link, rows.states)
+        date(link, _undated(rows))
+        link.many(_SEEN, [(at, node, at) for node, at in rows.seen.items()])
+        link.many(_LOG, rows.logs)
+        link.many(_REPLY, rows.replies)
+        link.many(_LETTER, [(_digest(letter), *letter, letter[3]) for letter in letters])
+        tally.refused = len(letters)
+        return tally
+
+
+Identity = tuple[tuple[int, int, int], int, int, bytes, int]  # (node, boot, seq), ts, tq, body, received_ms
+
+
+def _record_identity(row: RecordRow) -> Identity:
+    node, ts, boot, seq, tq, _interval, body, received_ms = row
+    return (node, boot, seq), ts, tq, body, received_ms
+
+
+def _event_identity(row: EventRow) -> Identity:
+    node, boot, seq, ts, tq, _code, _phase, body, received_ms = row
+    return (node, boot, seq), ts, tq, body, received_ms
+
+
+def _keep(
+    link: dialect.Hot, tally: Tally, table: str, insert: str, rows: list[Row], identity: Callable[[Row], Identity]
+) -> list[Letter]:
+    """Insert records or events. Gives the conflicts as letters."""
+    stored = link.many(insert, rows)
+    tally.stored += stored
+    if stored == len(rows):
+        return []
+    tally.duplicates += len(rows) - stored
+    found = [_settle(link, tally, table, *identity(row)) for row in rows]
+    return [letter for letter in found if letter]
+
+
+def _settle(
+    link: dialect.Hot,
+    tally: Tally,
+    table: str,
+    at: tuple[int, int, int],
+    ts: int,
+    tq: int,
+    body: bytes,
+    received_ms: int,
+) -> Letter | None:
+    """One of a batch in which something was stored before: tell repetition, dating and conflict apart."""
+    kept_ts, kept = link.one(_KEPT[table], at) or (ts, body)
+    found = verdict(kept, body)
+    if found is Verdict.DUPLICATE:
+        return None
+    tally.duplicates -= 1
+    if found is Verdict.CONFLICT:
+        tally.conflicts += 1
+        node = link.one("SELECT id FROM node WHERE key = ?", at[:1]) or ("",)
+        return (
+            topics.up(node[0], _TOPIC[table]),
+            body,
+            f"conflict: boot {at[1]} seq {at[2]} is another entry",
+            received_ms,
+        )
+    tally.dated += 1
+    link.many(_REDATE[table], [(ts, tq, body, *at)])
+    if table == "record":
+        link.many(_DUE, [(kept_ts // 3600, at[0]), (ts // 3600, at[0])])
+        refresh_latest(link, at[0])
+    return None
+
+
+def _keep_states(link: dialect.Hot, states: list[StateRow]) -> None:
+    for state in states:
+        link.many(_STATE if state.online else _OFFLINE, [state.columns])
+        if state.heartbeat is not None:
+            link.many(_HEARTBEAT, [state.heartbeat])
+        if state.epoch_s is not None:
+            anchor(link, state.node, state.boot, state.epoch_s, state.epoch_tq)
+
+
+def _undated(rows: Rows) -> set[tuple[int, int]]:
+    """The (node, boot) whose entries may have something to date after this batch."""
+    found = {(row[0], row[2]) for row in rows.records if not row[4]}
+    found |= {(row[0], row[1]) for row in rows.events if not row[4]}
+    return found | {(state.node, state.boot) for state in rows.states if state.epoch_s is not None}
+
+
+def _digest(letter: Letter) -> bytes:
+    topic, payload, reason, _received_ms = letter
+    return blake2b(b"\0".join((topic.encode(), reason.encode(), payload)), digest_size=16).digest()

@@ -1,0 +1,235 @@
+"""The tables. Measured values and times are integers with the unit in the name (`_s`, `_ms` since 1970 UTC).
+
+node          who was provisioned, and what for          node_state    what each node last said about itself
+node_config   the configuration each shall have          heartbeat     the health of each over time
+record        intervals, entry bytes as received         latest        the newest record of each node
+event         events, entry bytes as received            boot          when each boot of a node began
+rollup_1h     hourly statistics                          rollup_due    hours whose statistics are behind
+node_log      log lines                                  command       orders and how far they got
+dead_letter   what was refused, with the reason          service_stat  the service's own figures over time
+
+A node has an integer `key` here, so that the large tables do not repeat its name. The migrations in `migrations/`
+make these tables; a test compares the two.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts by itself in SQLite
+
+metadata = MetaData()
+
+node = Table(
+    "node",
+    metadata,
+    Column("key", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("board", Text, nullable=False),
+    Column("standing", Text, nullable=False),
+    Column("cert_serial", Text, nullable=False),  # decimal: up to 160 bits
+    Column("cert_sha256", Text, nullable=False),
+    Column("cert_until_s", BigInteger, nullable=False),
+    Column("boot0", BigInteger, nullable=False),
+    Column("added_s", BigInteger, nullable=False),
+    Column("retired_s", BigInteger),
+    Column("tags", JSON, nullable=False),
+    Column("last_seen_ms", BigInteger),
+    Column("kept_hour", Integer, nullable=False, default=0),  # retention gave up every record of the hours before it
+)
+
+node_state = Table(
+    "node_state",
+    metadata,
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    Column("online", Boolean, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("firmware", Text, nullable=False),
+    Column("slot", Text, nullable=False),
+    Column("config_desired", BigInteger, nullable=False),
+    Column("config_applied", BigInteger, nullable=False),
+    Column("config_error", Integer, nullable=False),
+    Column("config_path", Text, nullable=False),
+    Column("safe_mode", Boolean, nullable=False),
+    Column("health", JSON, nullable=False),
+)
+
+node_config = Table(
+    "node_config",
+    metadata,
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    Column("rev", BigInteger, nullable=False),
+    Column("values", JSON, nullable=False),
+    Column("issued_s", BigInteger, nullable=False),
+    Column("probation_s", Integer, nullable=False),
+    Column("sent_rev", BigInteger, nullable=False),  # the newest that a broker acknowledged
+    Column("sent_ms", BigInteger, nullable=False),
+)
+
+record = Table(
+    "record",
+    metadata,
+    Column("node", Integer, nullable=False),
+    Column("ts", BigInteger, nullable=False),  # start of the interval; while tq is 0 the latest it can have been
+    Column("boot", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("tq", Integer, nullable=False),
+    Column("interval_s", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("node", "ts", "boot", "seq"),  # a range of time is one scan
+    UniqueConstraint("node", "boot", "seq", name="record_identity"),  # SPEC 5.1
+    Index("record_undated", "node", "boot", sqlite_where=Column("tq") == 0, postgresql_where=Column("tq") == 0),
+    sqlite_with_rowid=False,
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("node", Integer, nullable=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("ts", BigInteger, nullable=False),
+    Column("tq", Integer, nullable=False),
+    Column("code", Integer, nullable=False),
+    Column("phase", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    PrimaryKeyConstraint("node", "boot", "seq"),
+    Index("event_ts", "ts"),
+    sqlite_with_rowid=False,
+)
+
+latest = Table(
+    "latest",
+    metadata,
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, nullable=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("tq", Integer, nullable=False),
+    Column("interval_s", Integer, nullable=False),
+    Column("values", JSON, nullable=False),  # {channel: sample} as in SPEC 5.3
+    Column("received_ms", BigInteger, nullable=False),
+)
+
+boot = Table(
+    "boot",
+    metadata,
+    Column("node", Integer, nullable=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("epoch_s", BigInteger),  # UTC at uptime 0; null while unknown
+    Column("tq", Integer, nullable=False),  # quality of epoch_s
+    Column("pruned", BigInteger, nullable=False),  # records of this boot that retention removed
+    Column("pruned_seq", BigInteger, nullable=False),  # the greatest seq of those
+    PrimaryKeyConstraint("node", "boot"),
+    sqlite_with_rowid=False,
+)
+
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("node", Integer, nullable=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("up_s", BigInteger, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("health", JSON, nullable=False),
+    PrimaryKeyConstraint("node", "boot", "up_s"),
+    Index("heartbeat_time", "received_ms"),
+    sqlite_with_rowid=False,
+)
+
+rollup_1h = Table(
+    "rollup_1h",
+    metadata,
+    Column("node", Integer, nullable=False),
+    Column("channel", Integer, nullable=False),
+    Column("hour", Integer, nullable=False),  # hours since 1970 UTC
+    Column("n", Integer, nullable=False),
+    Column("low", BigInteger, nullable=False),
+    Column("high", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    PrimaryKeyConstraint("node", "channel", "hour"),
+    sqlite_with_rowid=False,
+)
+
+rollup_due = Table(
+    "rollup_due",
+    metadata,
+    Column("hour", Integer, nullable=False),
+    Column("node", Integer, nullable=False),
+    PrimaryKeyConstraint("hour", "node"),
+    sqlite_with_rowid=False,
+)
+
+node_log = Table(
+    "node_log",
+    metadata,
+    Column("key", _SERIAL, primary_key=True),
+    Column("node", Integer, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("up_ms", BigInteger, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("tag", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
+    Index("node_log_node", "node", "key"),
+    Index("node_log_time", "received_ms"),
+)
+
+command = Table(
+    "command",
+    metadata,
+    Column("id", Text, primary_key=True),  # hex
+    Column("node", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("args", LargeBinary, nullable=False),  # CBOR
+    Column("issued_s", BigInteger, nullable=False),
+    Column("expires_s", BigInteger, nullable=False),  # 0 = never
+    Column("actor", Text, nullable=False),
+    Column("status", Integer, nullable=False),  # 0 = no reply yet, otherwise Reply.status
+    Column("code", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("result", LargeBinary, nullable=False),  # CBOR
+    Column("replied_ms", BigInteger),
+    Column("sent_ms", BigInteger),
+    Column("sent", Integer, nullable=False),  # how often
+    Index("command_node", "node", "issued_s"),
+    Index("command_time", "issued_s"),
+    Index("command_open", "node", sqlite_where=Column("status") == 0, postgresql_where=Column("status") == 0),
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("key", _SERIAL, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),  # of topic, payload and reason
+    Column("topic", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),  # the first time
+    Column("last_ms", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Index("dead_letter_time", "last_ms"),
+)
+
+service_stat = Table(
+    "service_stat",
+    metadata,
+    Column("t_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("figures", JSON, nullable=False),
+)
