@@ -25,7 +25,8 @@ def ticks_diff(later: int, earlier: int) -> int:
 
 
 class Clock:
-    """Time of this boot. `floor_s` is a time (s since 1970 UTC) that has passed for certain, known even before the first sync."""
+    """Time of this boot. `floor_s` is a time (s since 1970 UTC) that has passed for certain, known even before the first
+    sync; the Timekeeper sets it. It is the least that TLS and SNTP may believe."""
 
     def __init__(self, ticks_ms: "Callable[[], int]", ticks_diff: "Callable[[int, int], int]" = ticks_diff) -> None:
         self.ticks = ticks_ms
@@ -69,10 +70,8 @@ class Clock:
         self._zero_ms = utc_ms - self.uptime_ms()
         self._quality = quality
         self._set_s = self.uptime_s()
-        if quality > TQ_BOUND:
-            self.floor_s = utc_ms // 1000
-            if self.anchor_s is None:
-                self.anchor_s = self._zero_ms // 1000
+        if self.anchor_s is None and quality > TQ_BOUND:
+            self.anchor_s = self._zero_ms // 1000
 
     def age_s(self) -> "int | None":
         """Seconds since the last `set_utc`, or None before the first."""

@@ -56,11 +56,13 @@ class Seen(Message):
         (2, "status", int, ACCEPTED, EXPIRED),
         (3, "code", int, 0, 255),
         (4, "name", str, 1, 24),
+        (5, "actor", str, 0, 64),
     )
     id: bytes
     status: int
     code: int = E_NONE
     name: str
+    actor: str = ""
 
 
 class Ledger(Message):
@@ -73,7 +75,7 @@ class Ledger(Message):
 class Commands:
     """Runs commands from `handlers`: {name: fn(args) -> result, or None for one that ends with the restart it asked for}.
 
-    `reply(payload)` publishes one Reply. A handler raises CommandError; any other exception is reported as E_INTERNAL.
+    `reply(payload)` publishes one Reply; `ended(name, status, code, actor)` hears of every command that came to its end. A handler raises CommandError; any other exception is reported as E_INTERNAL.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Commands:
         boot: int,
         handlers: "dict[str, Handler]",
         reply: "Callable[[bytes], object]",
+        ended: "Callable[[str, int, int, str], None]",
     ) -> None:
         self.bad = 0  # messages that were no command
         self._files = files
@@ -90,6 +93,7 @@ class Commands:
         self._boot = boot
         self._handlers = handlers
         self._reply = reply
+        self._ended = ended
         self._ledger = document.load(files, PATH, Ledger)
         self._held: "list[Command]" = []
         self._tokens = _BURST
@@ -145,7 +149,7 @@ class Commands:
         self._send(Seen(id=command.id, status=FAILED, code=E_BUSY, name=command.name), {}, text)
 
     def _start(self, command: Command) -> None:
-        seen = Seen(id=command.id, status=ACCEPTED, name=command.name)
+        seen = Seen(id=command.id, status=ACCEPTED, name=command.name, actor=command.actor)
         self._ledger = Ledger(seen=(self._ledger.seen + [seen])[-_KEPT:])
         if command.expires and max(self._clock.utc_s() or 0, self._clock.floor_s) > command.expires:
             self._step(seen, EXPIRED)
@@ -177,6 +181,8 @@ class Commands:
         seen.code = code
         saved = document.save(self._files, PATH, self._ledger)
         self._send(seen, result or {}, text)
+        if status >= DONE:
+            self._ended(seen.name, status, code, seen.actor)
         return saved
 
     def _send(self, seen: Seen, result: "dict[str, Any]", text: str) -> None:

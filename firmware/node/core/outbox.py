@@ -50,7 +50,7 @@ class Outbox:
     ) -> None:
         self.evicted = 0  # entries given up for lack of room since boot
         self.damaged = 0  # segments whose rest could not be read since boot
-        self.on_ready: "Callable[[], None] | None" = None
+        self.on_ready: "Callable[[], None]" = _nothing  # set by the link; called when `take` may have something again
         self._files = files
         self._clock = clock
         self._boot = boot
@@ -184,11 +184,15 @@ class Outbox:
         return self._clock.uptime_s() - segment.since_s >= batch * self._setting("interval_s")
 
     def render(self, item: Item) -> "bytes | None":
-        """The payload of a taken batch, the same bytes each time; None when the flash does not give it back."""
+        """The payload of a taken batch, the same bytes each time; None, and the batch is given up, when the flash has lost it."""
         view = self._view[: item.end - item.start]
-        if self._files.read_into(item.segment.path, item.start, view) != len(view):
-            return None
-        return compose(item, view)
+        if self._files.read_into(item.segment.path, item.start, view) == len(view):
+            payload = compose(item, view)
+            if payload is not None:
+                return payload
+        self.damaged += 1
+        self.done(item)
+        return None
 
     def done(self, item: Item) -> None:
         """The broker has acknowledged the batch."""
@@ -196,14 +200,14 @@ class Outbox:
         self._settle(item.segment)
 
     def release(self, item: Item) -> None:
-        """The session that carried the batch is gone: give it out again, before anything else."""
+        """The session that carried the batch is gone: give it out again before anything else. Newest first, so that order holds."""
         item.segment.flying.remove(item)
-        self._returned.append(item)
+        self._returned.insert(0, item)
         self._notify(item.segment.kind)
 
     def tick(self) -> None:
         """Tell the link when records have waited long enough. Call it every second or so."""
-        if self.on_ready is not None and (self._returned or self._pick_would_give()):
+        if self._returned or self._pick_would_give():
             self.on_ready()
 
     def _pick_would_give(self) -> bool:
@@ -214,7 +218,7 @@ class Outbox:
 
     def _notify(self, kind: int) -> None:
         segment = self._open[kind]
-        if self.on_ready is not None and (kind == EVENT or segment is None or self._is_due(segment)):
+        if kind == EVENT or segment is None or self._is_due(segment):
             self.on_ready()
 
     def _settle(self, segment: Segment) -> None:
@@ -259,3 +263,7 @@ class Outbox:
             zero = None if boot is None else self._zero_s(boot)
             t = 0 if zero is None else zero + t
         return now - t if now is not None and t else 0
+
+
+def _nothing() -> None:
+    """Nobody waits yet."""

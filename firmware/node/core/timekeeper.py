@@ -1,5 +1,7 @@
 """What a node remembers about time over a reset: a floor, and where each of its last boots lies in UTC.
 
+The floor rises only while a broker whose certificate was checked against our time is connected: a lying time server
+must not move it into the future, where every certificate has expired and no honest server is believed.
 With the anchor of a boot an entry that was taken before the clock was set can be dated later, also by the boot after.
 """
 
@@ -41,22 +43,27 @@ class Timekeeper:
         self._clock = clock
         self._boot = boot
         self._times = document.load(files, PATH, Times)
-        self._saved_s: "int | None" = None
+        self._made = made
+        self._anchored = False
         clock.floor_s = max(made, self._times.floor_s)
 
-    def tick(self) -> None:
-        """Save what is due: at the first sync of this boot, then hourly. Call it every second or so."""
-        anchor = self._clock.anchor_s
-        now = self._clock.uptime_s()
-        if anchor is None or anchor < 0 or (self._saved_s is not None and now - self._saved_s < _SAVE_S):
+    def tick(self, proved: bool) -> None:
+        """Save what is due: the anchor at the first sync of this boot, the floor hourly. Call it every second or so.
+
+        `proved`: a broker accepts us under the time of the clock.
+        """
+        anchor, now = self._clock.anchor_s, self._clock.utc_s()
+        if anchor is None or anchor < 0 or now is None:
             return
-        utc = self._clock.utc_s()
-        self._clock.floor_s = self._clock.floor_s if utc is None else utc
+        floor = now if proved and not 0 <= now - self._times.floor_s < _SAVE_S else self._times.floor_s
+        if self._anchored and floor == self._times.floor_s:
+            return
         anchors = [known for known in self._times.anchors if known.boot != self._boot]
         anchors.append(Anchor(boot=self._boot, zero_s=anchor))
-        self._times = Times(floor_s=self._clock.floor_s, anchors=anchors[-_BOOTS:])
+        self._times = Times(floor_s=floor, anchors=anchors[-_BOOTS:])
+        self._anchored = True
+        self._clock.floor_s = max(self._made, floor)
         document.save(self._files, PATH, self._times)
-        self._saved_s = now
 
     def zero_s(self, boot: int) -> "int | None":
         """UTC (s) of uptime 0 of that boot, or None when it never knew the time or is forgotten."""

@@ -1,0 +1,150 @@
+"""What has to be looked at every second and belongs to no task of its own: probation, trial, time on flash, reports of loss."""
+
+from node.core import boots
+from protocol.events import CONFIG, LINK_LOST, OUTBOX_EVICTED, TIME_SYNC
+from protocol.messages import LOG_ERROR, LOG_INFO, LOG_WARNING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Protocol
+
+    from node.core.boots import Boots
+    from node.core.breadcrumb import Trail
+    from node.core.clock import Clock
+    from node.core.commands import Commands
+    from node.core.config import Config
+    from node.core.files import FilesDoor
+    from node.core.journal import Journal
+    from node.core.log import Lines
+    from node.core.outbox import Outbox
+    from node.core.slots import Slots
+    from node.core.timekeeper import Timekeeper
+    from node.tasks.link import Link
+    from node.tasks.supervise import Supervise
+    from node.tasks.timesync import TimeSync
+
+    class Parts(Protocol):
+        """What is looked after; `node.app.App` has it all."""
+
+        files: FilesDoor
+        clock: Clock
+        boots: Boots
+        slots: Slots
+        time: Timekeeper
+        timesync: TimeSync
+        config: Config
+        outbox: Outbox
+        journal: Journal
+        commands: Commands
+        trail: Trail
+        log: Lines
+        link: Link
+        supervise: Supervise
+
+        def restart(self, reason: str, wait_ms: int = 0) -> None:
+            """Restart the node on purpose."""
+
+        def healthy(self) -> bool:
+            """True when the product can do its work."""
+
+
+CONFIRM_S = 900  # a slot on trial that has not proved itself by then is given up
+_TRAIL_S = 10
+_EVICTED_S = 3600  # between two reports of loss
+_STEP_MS = 1000  # a correction of the clock that is worth an event
+_TAG = "upkeep"
+
+
+class Upkeep:
+    """`steps` are called one after the other each second; one that fails does not keep the others from running."""
+
+    def __init__(self, parts: "Parts") -> None:
+        self._parts = parts
+        self._steady = False
+        self._was_up = False
+        self._up_ms = 0
+        self._trail_s = 0
+        self._acked = 0
+        self._evicted = 0
+        self._evicted_s = -_EVICTED_S
+        self.steps: "tuple[Callable[[], None], ...]" = (
+            self._time,
+            parts.commands.tick,
+            parts.outbox.tick,
+            self._probation,
+            self._slot,
+            self._run,
+            self._loss,
+            self._session,
+        )
+        parts.config.changed.append(self._config_changed)
+        parts.timesync.on_set.append(self._time_set)
+
+    def _time(self) -> None:
+        self._parts.time.tick(self._parts.link.up)
+
+    def _time_set(self) -> None:
+        offset = self._parts.timesync.offset_ms
+        if offset is None or abs(offset) >= _STEP_MS:
+            attrs = {2: self._parts.clock.quality()}
+            if offset is not None:
+                attrs[1] = offset
+            self._parts.journal.event(TIME_SYNC, attrs=attrs)
+
+    def _config_changed(self) -> None:
+        config = self._parts.config
+        self._acked = self._parts.link.stats.acked
+        self._parts.log(
+            LOG_WARNING if config.error else LOG_INFO,
+            "config",
+            "desired {} applied {} error {} {}".format(config.desired, config.applied, config.error, config.path),
+        )
+        self._parts.journal.event(CONFIG, attrs={1: config.desired, 2: config.error, 3: config.path})
+
+    def _probation(self) -> None:
+        """What the broker acknowledges after the change proves that it can still be reached."""
+        if self._parts.config.on_probation and self._parts.link.stats.acked > self._acked:
+            self._parts.config.confirm()
+        self._parts.config.tick()
+
+    def _slot(self) -> None:
+        parts = self._parts
+        if parts.slots.on_trial:
+            now = parts.clock.uptime_ms()
+            proved = parts.link.up and parts.link.acked_records and parts.supervise.decider.all_beat(now)
+            if proved and parts.healthy():
+                parts.slots.confirm()
+                parts.log(LOG_INFO, _TAG, "slot {} is confirmed".format(parts.slots.running))
+            elif now >= CONFIRM_S * 1000:
+                parts.restart("slot {} did not prove itself".format(parts.slots.running))
+
+    def _run(self) -> None:
+        """The run itself: is it steady, is a task beyond help, what would the next boot say of it."""
+        parts = self._parts
+        up_s = parts.clock.uptime_s()
+        if up_s - self._trail_s >= _TRAIL_S:
+            self._trail_s = up_s
+            parts.trail.alive(up_s)
+        if up_s >= boots.STEADY_S and not self._steady:
+            self._steady = True
+            boots.steady(parts.files, parts.boots)
+        lost = parts.supervise.decider.lost()
+        if lost is not None:
+            parts.restart("task {} keeps failing".format(lost))
+
+    def _loss(self) -> None:
+        """Entries that the outbox gave up: an event now and then, not one per entry."""
+        outbox, up_s = self._parts.outbox, self._parts.clock.uptime_s()
+        if outbox.evicted > self._evicted and up_s - self._evicted_s >= _EVICTED_S:
+            lost, self._evicted, self._evicted_s = outbox.evicted - self._evicted, outbox.evicted, up_s
+            self._parts.log(LOG_ERROR, "outbox", "{} entries given up for lack of room".format(lost))
+            self._parts.journal.event(OUTBOX_EVICTED, attrs={1: lost})
+
+    def _session(self) -> None:
+        link, up_ms = self._parts.link, self._parts.clock.uptime_ms()
+        if link.up and not self._was_up:
+            self._up_ms = up_ms
+        elif self._was_up and not link.up:
+            attrs = {1: link.stats.last_reason, 2: (up_ms - self._up_ms) // 1000}
+            self._parts.journal.event(LINK_LOST, attrs=attrs)
+        self._was_up = link.up
