@@ -1,0 +1,118 @@
+"""A virtual clock under MicroPython's asyncio: time runs at any rate, and no timer is ever skipped.
+
+`install()` puts it between asyncio and the kernel: asyncio reads its ticks here, and where it would wait for sockets
+it waits here. Time passes at the real rate while the program computes; what the real clock grants beyond that is
+credit, and it is spent only while every task sleeps, never past the next timer. So a slow machine makes a simulated
+node late, not wrong. A leap spends time as fast as the program can sleep, whatever the real clock says.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+MILLI = 1000  # rates are in thousandths: 1000 is real time
+CREDIT_MS = 60000  # credit that is kept when the machine cannot keep up: one record interval
+PERIOD = 1 << 30  # ms after which the ticks of a 32-bit board start again (12.4 days)
+
+
+class VirtualClock:
+    """Milliseconds from `start` on, at `rate` thousandths of the real time, which `real_ms()` reads."""
+
+    def __init__(self, real_ms: "Callable[[], int]", rate: int = MILLI, start: int = 0) -> None:
+        self._real_ms = real_ms
+        self._real = real_ms()
+        self._start = start
+        self.rate = rate
+        self.elapsed_ms = 0  # since the clock was made
+        self._credit = 0  # thousandths of a millisecond
+        self._leap = 0  # milliseconds left to leap over
+        self._on_landed: "Callable[[], None] | None" = None
+
+    def ticks(self) -> int:
+        """The virtual milliseconds. They do not wrap, as those of a 64-bit MicroPython do not within any test."""
+        self._settle()
+        return self._start + self.elapsed_ms
+
+    def ticks_ms(self) -> int:
+        """The same as a 32-bit board counts them: they wrap."""
+        return self.ticks() % PERIOD
+
+    def set_rate(self, rate: int) -> None:
+        """Run at `rate` thousandths of real time from now on."""
+        self._settle()
+        self.rate = rate
+        self._credit = 0
+
+    def leap(self, milliseconds: int, on_landed: "Callable[[], None]") -> None:
+        """Pass the next `milliseconds` as fast as the program sleeps, then call `on_landed` and go on at the rate."""
+        self._settle()
+        self._leap = milliseconds
+        self._on_landed = on_landed
+
+    def wait(self, dt: int, poll: "Callable[[int], None]") -> None:
+        """What asyncio does when its next timer is `dt` ms away (-1: no timer): wait for sockets, let time pass."""
+        if dt <= 0:
+            poll(dt)
+            return
+        self._settle()
+        if self._leap > 0:
+            poll(0)
+            self._pass(min(dt, self._leap))
+            return
+        missing = dt * MILLI - self._credit
+        poll(-(-missing // self.rate) if missing > 0 else 0)
+        credit = self._credit + self._spent() * self.rate
+        step = min(dt, credit // MILLI)
+        self._credit = min(credit - step * MILLI, CREDIT_MS * MILLI)
+        self._pass(step)
+
+    def _settle(self) -> None:
+        """Account the real time since the last look: it was spent computing."""
+        spent = self._spent()
+        if spent > 0:
+            self._credit = min(self._credit + spent * max(self.rate - MILLI, 0), CREDIT_MS * MILLI)
+            self._pass(spent)
+
+    def _spent(self) -> int:
+        """Real milliseconds since the last call."""
+        now = self._real_ms()
+        spent = now - self._real
+        self._real = now
+        return spent
+
+    def _pass(self, milliseconds: int) -> None:
+        self.elapsed_ms += milliseconds
+        if self._leap > 0:
+            self._leap -= milliseconds
+            if self._leap <= 0 and self._on_landed is not None:
+                self._on_landed()
+
+
+def ticks_diff(end: int, start: int) -> int:
+    """`end - start` of two readings of `ticks_ms()` that are less than half a period apart."""
+    half = PERIOD // 2
+    return (end - start + half) % PERIOD - half
+
+
+def install(clock: VirtualClock) -> None:
+    """Make asyncio run on `clock`; call it before the first task exists."""
+    import asyncio
+
+    core: "Any" = asyncio.core  # type: ignore[attr-defined]
+
+    class Queue(core.TaskQueue):  # type: ignore[misc]
+        """Tasks that are ready at once are stamped with virtual ticks too, not with those of the C code."""
+
+        def push(self, task: "Any", ticks: "int | None" = None) -> None:
+            super().push(task, clock.ticks() if ticks is None else ticks)
+
+    class Waiter(core.IOQueue):  # type: ignore[misc]
+        """The socket poller, asked through the clock."""
+
+        def wait_io_event(self, dt: int) -> None:
+            clock.wait(dt, super().wait_io_event)
+
+    core.ticks = clock.ticks
+    core.TaskQueue = Queue
+    core.IOQueue = Waiter
+    core.new_event_loop()
