@@ -1,6 +1,7 @@
 """A node that is nothing but a Link, under MicroPython: `micropython link_probe.py CONFIG.json`.
 
-Lines of JSON on stdin are orders, lines of JSON on stdout say what happened. Time runs `speed` times as fast as the wall clock.
+Lines of JSON on stdin are orders, lines of JSON on stdout say what happened. Time runs `speed` times as fast as the
+wall clock.
 """
 
 import asyncio
@@ -177,7 +178,7 @@ async def main(config):
         )
     link.on_up.append(lambda: say(up=link.stats.connects, resumed=link.stats.resumed))
     state = {"lag": 0, "step": 10 * speed, "speed": speed}
-    asyncio.create_task(ticker(state, ticks))
+    state["ticker"] = asyncio.create_task(ticker(state, ticks))
     run = asyncio.create_task(link.run(nothing))
     say(ready=True)
     orders = asyncio.StreamReader(sys.stdin)

@@ -57,7 +57,7 @@ def answer(data: "Bytes", cookie: bytes, sent_ms: int, received_ms: int, floor_s
     round_trip = received_ms - sent_ms - (left - came)
     if left < came or not 0 <= round_trip <= MAX_ROUND_TRIP_MS:
         raise SntpError("round trip out of range")
-    if left < floor_s * 1000:
+    if left < floor_s * 1000 or not any(data[40:48]):
         raise SntpError("before the earliest possible time")
     return Answer(received_ms, left + (round_trip >> 1), round_trip)
 
