@@ -59,7 +59,7 @@ memory_limit {(broker.max_disk_mb + broker.max_ram_mb) << 20}
 max_keepalive 1200
 set_tcp_nodelay true
 connection_messages true
-log_dest stdout
+log_dest stderr
 log_type error
 log_type warning
 log_type notice
