@@ -146,6 +146,13 @@ class Rig:
         finally:
             broker.stop()
 
+    def assert_refused(self, cert: str | None, client_id: str = "") -> None:
+        """The certificate gets no session."""
+        client = self.client(cert, client_id)
+        with contextlib.suppress(ssl.SSLError, ConnectionResetError), client:
+            pass
+        assert client.reason in (None, "Not authorized")
+
     def client(self, cert: str | None, client_id: str = "", clean: bool = True) -> "Client":
         return Client(self.config, cert, client_id or cert or "nobody", clean)
 

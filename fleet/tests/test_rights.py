@@ -176,13 +176,13 @@ def test_mosquitto_sub_hears_what_its_certificate_may_and_nothing_else(rig: Rig,
 
 
 def test_a_client_without_a_certificate_is_refused(rig: Rig) -> None:
-    refused(rig, None)
+    rig.assert_refused(None)
 
 
 def test_a_certificate_of_another_authority_is_refused(rig: Rig) -> None:
     issued = pki.Authority.create("test", 10, int(time.time())).issue_node("pole-1", 10, int(time.time()))
     rig.keep("forged", issued.cert_der, issued.key_der)
-    refused(rig, "forged", "pole-1")
+    rig.assert_refused("forged", "pole-1")
 
 
 def test_an_expired_certificate_is_refused(rig: Rig) -> None:
@@ -190,11 +190,11 @@ def test_an_expired_certificate_is_refused(rig: Rig) -> None:
     issued = authority.issue_node("pole-1", 1, int(time.time()) - 2 * 86400)
     assert issued.cert.not_valid_after_utc < datetime.datetime.now(datetime.UTC)
     rig.keep("expired", issued.cert_der, issued.key_der)
-    refused(rig, "expired", "pole-1")
+    rig.assert_refused("expired", "pole-1")
 
 
 def test_a_server_certificate_is_no_client_certificate(rig: Rig) -> None:
-    refused(rig, "server", "pole-1")
+    rig.assert_refused("server", "pole-1")
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
@@ -223,7 +223,7 @@ def test_a_retired_node_stays_out_while_others_stay(rig: Rig) -> None:
         if rig.kind == NATS:  # Mosquitto looks at the revocation list when a connection is made, and not again
             wait_for(gone.off.is_set, "the end of the connection")
         assert not stays.off.is_set()
-    refused(rig, "pole-7")
+    rig.assert_refused("pole-7")
 
 
 def test_a_renewed_node_works_and_its_old_certificate_does_not(rig: Rig) -> None:
@@ -236,7 +236,7 @@ def test_a_renewed_node_works_and_its_old_certificate_does_not(rig: Rig) -> None
         if rig.kind == NATS:
             wait_for(before.off.is_set, "the end of the connection")
     rig.keep("pole-5", identity.cert, identity.key)
-    refused(rig, "pole-5-old", "pole-5")
+    rig.assert_refused("pole-5-old", "pole-5")
     with rig.client("pole-5") as now:
         assert now.reason == "Success"
 
@@ -249,17 +249,6 @@ def test_a_client_id_is_bound_to_its_certificate_on_mosquitto(rig: Rig) -> None:
         with rig.client("pole-2", "pole-2"):
             wait_for(other.off.is_set, "the end of the session that was really pole-2's")
         assert not owner.off.is_set()
-
-
-def refused(rig: Rig, cert: str | None, client_id: str = "") -> None:
-    """Neither a session nor a message."""
-    client = rig.client(cert, client_id)
-    try:
-        with client:
-            assert client.reason != "Success"
-    except (ssl.SSLError, ConnectionResetError):
-        pass
-    assert client.reason in (None, "Not authorized")
 
 
 def test_the_texts_name_every_right_once() -> None:
