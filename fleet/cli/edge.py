@@ -1,0 +1,89 @@
+"""The edge of the program: every error becomes a message on stderr and an exit code, here and nowhere else."""
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from fleet.cli.base import is_plain
+from fleet.errors import FleetError, PartlyFailedError
+
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
+
+
+def run(command: click.Command, args: Sequence[str], name: str) -> int:
+    """Run a command line; returns its exit code."""
+    try:
+        return _run(command, args, name)
+    except BrokenPipeError:  # the reader of our output has had enough, as in `fleet node list | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _run(command: click.Command, args: Sequence[str], name: str) -> int:
+    wants_json = _wants_json(args)
+    try:
+        result = command.main(list(args), prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.message, err=True)
+        return USAGE
+    except click.ClickException as error:
+        hint = f"{error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else ""
+        code = "usage" if error.exit_code == USAGE else "failed"
+        _report(wants_json, {"code": code, "message": error.format_message(), "hint": hint})
+        return error.exit_code
+    except FleetError as error:
+        _report(wants_json, _tree(error))
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _report(wants_json, {"code": "interrupted", "message": "interrupted", "hint": ""})
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _report(wants_json, {"code": "failed", "message": f"{where}{error.strerror or error}", "hint": ""})
+        return FAILED
+
+
+def _tree(error: FleetError) -> dict[str, Any]:
+    tree: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
+    if error.cause:
+        tree["cause"] = error.cause
+    if isinstance(error, PartlyFailedError):
+        tree["failed"] = error.failed
+    return tree
+
+
+def _report(as_json: bool, tree: dict[str, Any]) -> None:
+    """What failed, why, and what to try, each on lines of its own; the same as one object for a script."""
+    if as_json:
+        click.echo(json.dumps({"error": tree}, ensure_ascii=False), err=True)
+        return
+    plain = is_plain(sys.stderr)
+    lines = [_headed("Error", tree["message"], "red", plain)]
+    lines += [f"  {line}" for line in tree.get("cause", "").splitlines()]
+    lines += [f"  {node}: {reason}" for node, reason in tree.get("failed", {}).items()]
+    if tree["hint"]:
+        lines.append(_headed("Hint", tree["hint"], "cyan", plain))
+    click.echo("\n".join(lines), err=True, color=not plain)
+
+
+def _headed(title: str, text: str, colour: str, plain: bool) -> str:
+    return f"{title if plain else click.style(title, fg=colour, bold=True)}: {text}"
+
+
+def _wants_json(args: Sequence[str]) -> bool:
+    """Whether the command line asks for JSON, even when the rest of it cannot be understood."""
+    before = list(args[: args.index("--")]) if "--" in args else list(args)
+    pairs = itertools.pairwise([*before, ""])
+    joined = {"--json", "-ojson", "--output=json"}
+    return any(one in joined or (one in ("-o", "--output") and two == "json") for one, two in pairs)

@@ -1,0 +1,105 @@
+"""Use cases about nodes: selecting them, showing where each stands, naming where they are."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from fleet import selection
+from fleet.errors import UsageError
+from fleet.model import Kind, Node, Standing
+from fleet.store import Store
+from fleet.store.nodes import NodeView
+from protocol import messages
+
+MAX_TAGS = 32
+MAX_TAG = 128  # characters of a value
+_TAG_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
+
+
+def select(store: Store, ids: Iterable[str], where: str, now_s: int, retired: bool = False) -> list[NodeView]:
+    """The nodes that are named and fit, by id; all that fit when none is named, without the retired ones unless asked.
+
+    NotFoundError for an id that does not exist; SelectionError for a wrong expression or an attribute no node has.
+    """
+    chosen = selection.parse(where) if where else selection.EVERY
+    views = store.nodes.views()
+    known = {view.node.id: attributes(view, now_s) for view in views}
+    _refuse_unknown(chosen, where, known)
+    wanted = set(ids)
+    for missing in sorted(wanted - known.keys()):
+        store.nodes.view(missing)  # raises NotFoundError, with the ids that look like it
+    return [
+        view
+        for view in views
+        if (view.node.id in wanted or (not wanted and (retired or view.node.standing is Standing.ACCEPTED)))
+        and selection.matches(chosen, known[view.node.id])
+    ]
+
+
+def attributes(view: NodeView, now_s: int) -> dict[str, selection.Value]:
+    """What `--where` can name: tags, what the node reported, and `seen`, the seconds since it was last heard."""
+    seen = None if view.last_seen_ms is None else max(0, now_s - view.last_seen_ms // 1000)
+    return {**view.attributes(), "seen": seen}
+
+
+RESERVED = frozenset(attributes(NodeView(Node("", Kind.AIR, ""), None, None, 0), 0))  # names that no tag can have
+
+
+def presence(view: NodeView) -> str:
+    """ "online", "offline", "never" (not heard of yet) or "retired"."""
+    if view.node.standing is Standing.RETIRED:
+        return "retired"
+    if view.state is None:
+        return "never"
+    return "online" if view.state.online else "offline"
+
+
+def config_status(view: NodeView) -> str:
+    """ "default", "pending", "applied" or "refused": how far the desired configuration got."""
+    if view.config_rev == 0:
+        return "default"
+    if view.state is None or view.state.config_desired < view.config_rev:
+        return "pending"
+    if view.state.config_applied == view.config_rev:
+        return "applied"
+    return "refused" if view.state.config_error != messages.E_NONE else "pending"
+
+
+def tag(store: Store, node: str, changes: Mapping[str, str | None], dry_run: bool = False) -> Node:
+    """Give a node tags, or take away those whose value is None; returns the node as it is then."""
+    found = store.nodes.get(node)
+    tags = {**found.tags}
+    for name, value in changes.items():
+        if value is None:
+            tags.pop(name, None)
+            continue
+        _check_tag(name, value)
+        tags[name] = value
+    if len(tags) > MAX_TAGS:
+        raise UsageError(f"{node} would have {len(tags)} tags", hint=f"{MAX_TAGS} are the most")
+    changed = replace(found, tags=dict(sorted(tags.items())))
+    if not dry_run:
+        store.nodes.replace(changed)
+    return changed
+
+
+def _check_tag(name: str, value: str) -> None:
+    if not _TAG_NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is not the name of a tag", hint="up to 32 of a-z, 0-9, _, . and -, like site=mitte")
+    if name in RESERVED:
+        raise UsageError(f"{name} is not a tag", cause="the node reports it itself", hint="choose another name")
+    if not value or len(value) > MAX_TAG or not value.isprintable():
+        raise UsageError(
+            f"{value!r} is not a value for the tag {name}",
+            hint=f"1 to {MAX_TAG} printable characters, or `unset {name}`",
+        )
+
+
+def _refuse_unknown(chosen: selection.Selection, where: str, known: Mapping[str, Mapping[str, object]]) -> None:
+    names = RESERVED.union(*known.values())
+    for comparison in selection.comparisons(chosen):
+        if comparison.name not in names:
+            near = difflib.get_close_matches(comparison.name, sorted(names), 1)
+            also = f"; did you mean {near[0]}?" if near else ""
+            raise selection.SelectionError(where, comparison.at, f"no node has {comparison.name!r}{also}")
