@@ -79,7 +79,7 @@ REFUSED = {
     "text cut inside a letter": ("62e6b0", "text is not UTF-8"),
     "a letter beyond the last one": ("64f4908080", "text is not UTF-8"),
     "nine levels of arrays": ("81" * 8 + "80", "nested deeper than 8"),
-    "ten thousand levels of arrays": ("81" * 8000 + "80", "nested deeper than 8"),
+    "a thousand levels of arrays": ("81" * 1000 + "80", "nested deeper than 8"),
     "nine levels of maps": ("a100" * 8 + "a0", "nested deeper than 8"),
     "more items than any message has": ("990400" + "80" * 1024, "too many items"),
     "more bytes than any message has": ("592000" + "00" * 8192, "message longer than 8192 bytes"),

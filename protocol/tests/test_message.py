@@ -7,6 +7,10 @@ from protocol.message import Message
 from protocol.messages import Batch, Boot, Command, Config, Heartbeat, Log, Reply, State
 from protocol.tests.expect import raises
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 COMMAND_ID = b"\x01\x02\x03\x04\x05\x06\x07\x08"
 
 WRITTEN = {
@@ -24,7 +28,7 @@ WRITTEN = {
     "a configuration": (Config(rev=2, values={1: 60}), "a2010202a101183c"),
 }
 
-REFUSED = {
+REFUSED: "dict[str, tuple[type[Message], Any, str]]" = {
     "no map": (State, [True], "State is not a map"),
     "a required field missing": (Batch, {1: 1}, "Batch.entries missing"),
     "an integer for a truth value": (State, {1: 1}, "State.online of the wrong type"),
