@@ -11,9 +11,15 @@ from fleet.cli import edge
 from fleet.cli.base import WIDTH, LazyGroup
 
 SECTIONS = {
-    "Start": ("init", "serve", "doctor", "backup", "completion"),
-    "Nodes": ("node",),
-    "Data": ("data",),
+    "Start": {
+        "init": "Create a fleet: configuration, keys and database.",
+        "serve": "Run the broker, and store what nodes send.",
+        "doctor": "Find out whether a fleet is well.",
+        "backup": "Write configuration, keys and database to one file.",
+        "completion": "Print the completion script of a shell.",
+    },
+    "Nodes": {"node": "List, show, follow, order, configure and retire nodes."},
+    "Data": {"data": "Look at measured values, and export them."},
 }
 
 

@@ -32,8 +32,8 @@ BACKUP = View(
 def command(target: Path | None, out: Output, directory: Path) -> None:
     """Write configuration, keys and database to one file.
 
-    The service may go on meanwhile. FILE defaults to fleet-backup-TIME.tar.gz here. It holds the private keys of the fleet: keep it as safe as them.
-    To restore, unpack it into a new directory.
+    The service may go on meanwhile. FILE defaults to fleet-backup-TIME.tar.gz in this directory. It holds the private
+    keys of the fleet: keep it as safe as them. To restore, unpack it into a new directory.
     """
     from fleet import backup
 

@@ -72,9 +72,12 @@ class Group(click.Group):
 
 
 class LazyGroup(Group):
-    """A group that imports `<package>.<name>` for a command when it is needed; `sections` order the help."""
+    """A group that imports `<package>.<name>` when a command is run, and not for the help.
 
-    def __init__(self, *args: Any, package: str = "", sections: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
+    `sections` is {title: {name: first line of the command's own help}}, in the order of the help.
+    """
+
+    def __init__(self, *args: Any, package: str = "", sections: Mapping[str, Mapping[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.package = package
         self.sections = sections
@@ -100,10 +103,8 @@ class LazyGroup(Group):
             raise click.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands, by section."""
-        indent = max(len(name) for name in self.list_commands(ctx))
+        """The commands, by section, aligned over all of them."""
+        wide = max(map(len, self.list_commands(ctx)))
         for title, names in self.sections.items():
             with formatter.section(title):
-                found = [(name, self.get_command(ctx, name)) for name in names]
-                limit = formatter.width - 6 - indent
-                formatter.write_dl([(f"{name:<{indent}}", cmd.get_short_help_str(limit)) for name, cmd in found if cmd])
+                formatter.write_dl([(f"{name:<{wide}}", text) for name, text in names.items()])

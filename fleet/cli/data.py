@@ -94,7 +94,15 @@ def show(ids: tuple[str, ...], where: str, channels: tuple[str, ...], last: int,
 @click.option("--until", type=Instant(), help="Up to this moment, itself not included; default: all there is.")
 @click.option("--hourly", is_flag=True, help="Hourly statistics; they are kept for years, minutes for a month.")
 @click.option("--dated", is_flag=True, help="Leave out records whose time is not known exactly yet.")
-@click.option("-o", "--output", "form", type=click.Choice(["csv", "jsonl"]), default="csv", help="CSV or JSON Lines.")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    metavar="FORMAT",
+    type=click.Choice(["csv", "jsonl"]),
+    default="csv",
+    help="csv or jsonl (JSON Lines); default csv.",
+)
 @click.option("--to", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="A file instead of stdout.")
 @fleet_option
 def export_values(

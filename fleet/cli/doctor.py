@@ -32,7 +32,8 @@ CHECKS = View(
 def command(ctx: click.Context, quick: bool, out: Output, directory: Path) -> None:
     """Find out whether a fleet is well.
 
-    Looks at files, certificates, disk, database, broker, service, clock, refused messages and nodes. Each check says ok, warn or fail, why, and what to do next. Exit code 1 when one fails.
+    Looks at files, certificates, disk, database, broker, service, clock, refused messages and nodes. Each check says
+    ok, warn or fail, why, and what to do next. Exit code 1 when one fails.
     """
     from fleet import doctor
 

@@ -204,7 +204,8 @@ def set_tags(words: tuple[str, ...], where: str, dry_run: bool, out: Output, dir
 def retire(ids: tuple[str, ...], yes: bool, dry_run: bool, out: Output, directory: Path) -> None:
     """Trust nodes no more.
 
-    Their certificates are revoked and their connections end; there is no way back. Their data stays; the id is never used again.
+    Their certificates are revoked and their connections end; there is no way back. Their data stays; the id is never
+    used again.
     """
     from fleet import nodes
     from fleet.provision import Provisioner

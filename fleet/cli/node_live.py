@@ -87,14 +87,14 @@ _POLL_S = 0.5
 @click.argument("ids", metavar="[NODE]...", nargs=-1)
 @where_option
 @click.option("--for", "span", type=Span(), help="Stop after this time; default: only with Ctrl-C.")
-@click.option("-n", "--count", type=click.IntRange(min=1), help="Stop after so many lines.")
+@click.option("-n", "--count", metavar="N", type=click.IntRange(min=1), help="Stop after so many lines.")
 @output_option
 @fleet_option
 def tail(ids: tuple[str, ...], where: str, span: int | None, count: int | None, out: Output, directory: Path) -> None:
     """Follow what nodes say, as it comes from the broker.
 
-    Records, events, states, log lines and replies. Begins with the last state of each node. `!` marks a value that the node itself doubts. With --json one object per
-    line.
+    Records, events, states, log lines and replies. Begins with the last state of each node. `!` marks a value that
+    the node itself doubts. With --json one object per line.
     """
     from fleet import nodes, watch
 
@@ -106,7 +106,9 @@ def tail(ids: tuple[str, ...], where: str, span: int | None, count: int | None, 
 
 @click.command("logs", cls=Command, examples=("fleet node logs air-1", "fleet node logs air-1 -n 500 --follow"))
 @click.argument("node", metavar="NODE")
-@click.option("-n", "--lines", type=click.IntRange(min=1), default=100, help="The newest lines; default 100.")
+@click.option(
+    "-n", "--lines", metavar="N", type=click.IntRange(min=1), default=100, help="The newest lines; default 100."
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
 @output_option
 @fleet_option

@@ -37,7 +37,13 @@ def output_option(function: F) -> F:
     """`-o FORMAT` and `--json`: the command gets `out`, an Output."""
 
     @click.option(
-        "-o", "--output", "form", type=click.Choice(FORMATS), default="table", help="The format of the result."
+        "-o",
+        "--output",
+        "form",
+        metavar="FORMAT",
+        type=click.Choice(FORMATS),
+        default="table",
+        help=f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}; default {FORMATS[0]}.",
     )
     @click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
     @functools.wraps(function)
@@ -50,7 +56,7 @@ def output_option(function: F) -> F:
 def where_option(function: F) -> F:
     """`--where EXPRESSION`: the command gets `where`, a text for `fleet.selection`."""
     return click.option(
-        "--where", metavar="EXPRESSION", default="", help="Only nodes that fit: 'kind=air and version<1.4'."
+        "--where", metavar="FILTER", default="", help="Only nodes that fit: 'kind=air and version<1.4'."
     )(function)
 
 

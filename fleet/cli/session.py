@@ -1,9 +1,7 @@
 """One command's work on one fleet: its configuration and its open database."""
 
 import contextlib
-import getpass
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,6 +33,9 @@ def opened(directory: Path) -> Iterator[Session]:
 
 def actor() -> str:
     """Who is doing this, as `user@host`."""
+    import getpass
+    import socket
+
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, as in some containers
