@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from fleet import config as settings
-from fleet import nodes, pki, status
+from fleet import nodes, pki, status, watch
 from fleet.broker import binary
 from fleet.config import EMBEDDED, Config
 from fleet.errors import FleetError
@@ -188,6 +188,13 @@ def _service(patient: Patient) -> Iterator[Finding]:
     yield Finding("service", FAIL, f"does not run{since}", "start it: fleet serve")
 
 
+def _broker(patient: Patient) -> Iterator[Finding]:
+    broker = patient.config.broker
+    took = watch.reach(patient.config)
+    text = f"{broker.host}:{broker.port} takes the operator's certificate, {took * 1000:.0f} ms"
+    yield Finding("broker", OK, text)
+
+
 def _refused(patient: Patient) -> Iterator[Finding]:
     letters = patient.store.journal.dead_letters(limit=1)
     if not letters:
@@ -245,6 +252,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("database", _database),
     ("broker program", _program),
     ("service", _service),
+    ("broker", _broker),
     ("clock", _clock),
     ("refused messages", _refused),
     ("nodes", _nodes),

@@ -24,6 +24,21 @@ COLUMNS = (
 )  # fmt: skip
 HOUR_COLUMNS = ("node", "time", "interval_s", "channel", "unit", "value", "n", "min", "max")
 TIME_QUALITY = ("unknown", "bound", "rtc", "ntp-day", "ntp-hour")  # by TQ_* of protocol.records
+_SYMBOLS = {
+    "1": "",
+    "1/cm3": "1/cm³",
+    "Cel": "°C",
+    "V.A": "VA",
+    "W.h": "Wh",
+    "[g]": "g",
+    "[ppb]": "ppb",
+    "[ppm]": "ppm",
+    "dB[SPL]": "dB",
+    "deg": "°",
+    "ug/m3": "µg/m³",
+    "uV": "µV",
+    "um": "µm",
+}
 _BATCH = 1000  # rows between two writes and two calls of `progress`
 _TEXT = {"node", "time", "channel", "unit", "time_quality"}
 
@@ -63,6 +78,11 @@ def decimal(raw: int | None, channel: int) -> Decimal | None:
     """A raw value of a channel in its unit."""
     known = quantity(channel)
     return None if raw is None else Decimal(scaled(raw, known.per, known.digits))
+
+
+def symbol(ucum: str) -> str:
+    """A unit as people write it: `°C` for `Cel`; nothing for a mere number."""
+    return _SYMBOLS.get(ucum, ucum)
 
 
 def time_text(t_s: int) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.commands import CODES, STATUS
-from fleet.export import quantity, scaled
+from fleet.export import quantity, scaled, symbol
 from protocol import messages, registry
 from protocol.errors import DecodeError
 from protocol.records import FLAG_PASS, TQ_UPTIME, Event, Record
@@ -79,8 +79,8 @@ def _tele(node: str, _: str, payload: bytes) -> Iterator[Line]:
         flags = {}
         for channel, sample in record.samples.items():
             known = quantity(channel)
-            text = scaled(sample.mean, known.per, known.digits) or "missing"
-            values[known.name] = f"{text} {known.unit}".strip() if known.unit != "1" else text
+            text = scaled(sample.mean, known.per, known.digits)
+            values[known.name] = f"{text} {symbol(known.unit)}".strip() if text else "missing"
             if sample.flag != FLAG_PASS:
                 flags[known.name] = sample.flag
         fields = {"seq": record.seq, "interval_s": record.interval, "values": values, "flags": flags}

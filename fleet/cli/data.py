@@ -20,6 +20,13 @@ from fleet.cli.types import Instant, Span
 if TYPE_CHECKING:
     from fleet.readings import Newest
 
+
+def _symbol(ucum: str) -> str:
+    from fleet.export import symbol
+
+    return symbol(ucum)
+
+
 _FLAG_COLOURS = {"suspect": "yellow", "fail": "red", "missing": "red"}
 VALUES = View(
     "values",
@@ -27,7 +34,7 @@ VALUES = View(
         Column("node", "NODE"),
         Column("channel", "CHANNEL"),
         Column("value", "VALUE", right=True),
-        Column("unit", "UNIT"),
+        Column("unit", "UNIT", _symbol),
         Column("flag", "FLAG", colour=lambda flag: _FLAG_COLOURS.get(flag, "")),
         Column("time", "AGE", right=True),
         Column("trend", "TREND", human.sparkline),

@@ -1,7 +1,10 @@
 """How numbers look to a person. Scripts get the plain value instead."""
 
 from collections.abc import Sequence
+from decimal import Decimal
+from typing import TypeVar
 
+Number = TypeVar("Number", int, Decimal)
 _AGES = ((86400 * 2, 86400, "d"), (3600 * 2, 3600, "h"), (60 * 2, 60, "min"), (0, 1, "s"))
 _SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 _BARS = "▁▂▃▄▅▆▇█"
@@ -28,12 +31,12 @@ def number(count: int) -> str:
     return f"{count:,}".replace(",", " ")
 
 
-def sparkline(values: Sequence[int | None]) -> str:
+def sparkline(values: Sequence[Number | None]) -> str:
     """One character per value, between the least and the greatest; a gap where a value is missing."""
     known = [value for value in values if value is not None]
     if not known:
         return " " * len(values)
     low = min(known)
     reach = max(known) - low
-    bars = (_BARS[(value - low) * (len(_BARS) - 1) // reach] if reach else _BARS[0] for value in known)
+    bars = (_BARS[int((value - low) * (len(_BARS) - 1) / reach)] if reach else _BARS[0] for value in known)
     return "".join(" " if value is None else next(bars) for value in values)

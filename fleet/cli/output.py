@@ -146,7 +146,7 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="" if self.plain else "bold")
         columns = [column for column in view.columns if column.title]
         for column in columns:
             table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)

@@ -1,0 +1,190 @@
+"""The output layer: what machines get is exact and stable, what people get is readable."""
+
+import io
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet.cli import human, yamltext
+from fleet.cli.edge import _wants_json
+from fleet.cli.output import Column, Output, View, moment
+from fleet.cli.types import plain_value
+from fleet.tests.cli_rig import Screen
+
+NOW = 1_800_000_000
+VIEW = View(
+    "things",
+    (
+        Column("id", "THING"),
+        Column("seen", "SEEN", right=True),
+        Column("value", "VALUE"),
+        Column("tags", "TAGS"),
+        Column("hidden"),
+    ),
+    id="id",
+)
+ROWS = [
+    {"id": "a", "seen": moment(NOW - 90), "value": Decimal("21.50"), "tags": {"x": "1"}, "hidden": True, "more": 1},
+    {"id": "b", "seen": None, "value": None, "tags": {}, "hidden": b"\x01"},
+]
+
+SPANS = {0: "0 s", 1: "1 s", 119: "119 s", 120: "2 min", 7199: "119 min", 7200: "2 h", 172799: "47 h", 172800: "2 d"}
+SIZES = {0: "0 B", 999: "999 B", 1000: "1.0 kB", 9990: "10.0 kB", 12345: "12 kB", 1_234_567: "1.2 MB", 10**12: "1.0 TB"}
+
+
+@pytest.mark.parametrize(("seconds", "text"), SPANS.items())
+def test_spans_of_time(seconds: int, text: str) -> None:
+    assert human.span(seconds) == text
+
+
+@pytest.mark.parametrize(("count", "text"), SIZES.items())
+def test_sizes(count: int, text: str) -> None:
+    assert human.size(count) == text
+
+
+def test_numbers_and_courses() -> None:
+    assert human.number(1234567) == "1 234 567"
+    assert human.sparkline([0, 1, None, 7]) == "▁▂ █"
+    assert human.sparkline([5, 5]) == "▁▁"
+    assert human.sparkline([None, None]) == "  "
+    assert human.sparkline([Decimal("-1.5"), Decimal("2.5")]) == "▁█"
+
+
+@given(st.lists(st.none() | st.integers(), max_size=30))
+def test_a_course_has_one_character_per_value(values: list[int | None]) -> None:
+    assert len(human.sparkline(values)) == len(values)
+
+
+def output(form: str, tty: bool = False) -> tuple[Output, io.StringIO]:
+    stream = Screen() if tty else io.StringIO()
+    return Output(form, stream, NOW), stream
+
+
+def test_json_has_the_keys_of_the_view_and_no_other() -> None:
+    out, stream = output("json")
+    out.rows(VIEW, ROWS)
+    assert json.loads(stream.getvalue()) == {
+        "schema_version": 1,
+        "things": [
+            {"id": "a", "seen": "2027-01-15T07:58:30Z", "value": 21.5, "tags": {"x": "1"}, "hidden": True},
+            {"id": "b", "seen": None, "value": None, "tags": {}, "hidden": "01"},
+        ],
+    }
+
+
+def test_a_row_without_a_key_of_its_view_is_a_mistake() -> None:
+    out, _ = output("json")
+    with pytest.raises(KeyError):
+        out.rows(VIEW, [{"id": "a"}])
+
+
+def test_csv_keeps_digits_and_empty_cells() -> None:
+    out, stream = output("csv")
+    out.rows(VIEW, ROWS)
+    assert stream.getvalue().splitlines() == [
+        "id,seen,value,tags,hidden",
+        'a,2027-01-15T07:58:30Z,21.50,"{""x"": ""1""}",true',
+        "b,,,{},01",
+    ]
+
+
+def test_a_table_for_people() -> None:
+    out, stream = output("table")
+    out.rows(VIEW, ROWS)
+    assert stream.getvalue().splitlines() == [
+        "THING  SEEN  VALUE  TAGS",
+        "a      90 s  21.50  x=1",
+        "b         -  -      -",
+    ]
+
+
+def test_nothing_found_is_a_note_for_people_and_an_empty_list_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    out, stream = output("table")
+    out.rows(VIEW, [], empty="Nothing.")
+    assert (stream.getvalue(), capsys.readouterr().err) == ("", "Nothing.\n")
+    out, stream = output("json")
+    out.rows(VIEW, [], empty="Nothing.")
+    assert (json.loads(stream.getvalue())["things"], capsys.readouterr().err) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("form", "lines"),
+    {
+        "json": ['{"schema_version": 1, "id": "a"', '{"schema_version": 1, "id": "b"'],
+        "csv": ["id,seen", "a,2027", "b,,"],
+        "name": ["a", "b"],
+        "table": ["a  90 s", "b  -"],
+        "yaml": ["---", "schema_version: 1", "id: a"],
+    }.items(),
+)
+def test_a_stream_is_one_line_or_document_per_row(form: str, lines: list[str]) -> None:
+    out, stream = output(form)
+    for row in ROWS:
+        out.item(VIEW, row)
+    for line, start in zip(stream.getvalue().splitlines(), lines, strict=False):
+        assert line.startswith(start)
+
+
+def test_one_thing_in_full() -> None:
+    out, stream = output("table")
+    out.record(VIEW, ROWS[0], [("Parts", VIEW, ROWS), ("None", VIEW, [])])
+    text = stream.getvalue()
+    assert text.startswith("THING  a\nSEEN   90 s\n")
+    assert "\nParts\nTHING  SEEN" in text
+    assert "None" not in text
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(PLAIN)
+def test_yaml_means_what_it_was_given(value: Any) -> None:
+    yaml = pytest.importorskip("yaml")
+    assert yaml.safe_load(yamltext.dump(value)) == value
+
+
+def test_yaml_reads_well() -> None:
+    tree = {
+        "schema_version": 1,
+        "nodes": [{"id": "air-1", "on": True, "tags": {"site": "am Zoo"}, "none": []}],
+    }
+    assert yamltext.dump(tree) == (
+        'schema_version: 1\nnodes:\n  - id: air-1\n    "on": true\n    tags:\n      site: am Zoo\n    none: []\n'
+    )
+
+
+JSON_WANTED = {
+    "--json": True,
+    "-o json": True,
+    "-ojson": True,
+    "--output json": True,
+    "--output=json": True,
+    "-o yaml": False,
+    "json": False,
+    "": False,
+    "-o": False,
+    "-- --json": False,
+}
+
+
+@pytest.mark.parametrize(("line", "wanted"), JSON_WANTED.items())
+def test_whether_errors_are_wanted_as_json(line: str, wanted: bool) -> None:
+    assert _wants_json(line.split()) is wanted
+
+
+def test_arguments_of_commands() -> None:
+    values = {"true": True, "false": False, "-12": -12, "007": 7, "1.5": "1.5", "on": "on", "": "", "9" * 19: "9" * 19}
+    assert {text: plain_value(text) for text in values} == values
+
+
+def test_a_moment() -> None:
+    assert moment(NOW) == datetime(2027, 1, 15, 8, tzinfo=UTC)
+    assert moment(None) is moment(0) is None
