@@ -1,6 +1,6 @@
 """Stage 0: choose the slot, start the watchdog, let main.py run the application. An update never replaces this file.
 
-It uses only what the interpreter brings, since every other file may be broken. `node/core/slots.py` has the pointer's layout.
+It uses only what the interpreter brings: every other file may be broken. `node/core/slots.py` has the pointer's layout.
 """
 
 import os

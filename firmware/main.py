@@ -1,4 +1,4 @@
-"""Runs the application from the slot that stage 0 chose, on the board that this is. An update never replaces this file."""
+"""Runs the application from the slot that stage 0 chose, on this board. An update never replaces this file."""
 
 import asyncio
 import sys
@@ -20,7 +20,7 @@ def main() -> None:
         raise SystemExit(str(error))
     try:
         asyncio.run(app.build(board, files, sys.path[0].strip("/")).run())
-    except Exception as error:  # noqa: BLE001 - nobody reads a prompt on a pole
+    except Exception as error:  # nobody reads a prompt on a pole
         sys.print_exception(error)
     board.reset()
 

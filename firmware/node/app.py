@@ -1,6 +1,6 @@
 """The node as a whole: builds every object once, wires them, runs them. `main.py` and the simulator only bring a board.
 
-    board, files -> identity, clock -> boot number -> time, config -> outbox -> journal -> link, commands -> product -> tasks
+board, files -> identity, clock, boot number -> time, config -> outbox -> journal -> link -> product, commands -> tasks
 """
 
 import asyncio
@@ -103,17 +103,15 @@ class App:
 
     def _build_product(self) -> "Any":
         """The product of this kind of node. In safe mode it does only what must never stop."""
-        package = __import__("node." + self.identity.kind, None, None, ("build",))
-        context = Context(
-            self.board, self.files, self.identity, self.clock, self.journal, self.config.get, self.log
-        )
+        package = __import__("node.tasks." + self.identity.kind, None, None, ("build",))
+        context = Context(self.board, self.files, self.identity, self.clock, self.journal, self.config.get, self.log)
         return package.build(context, self.boots.safe_mode)
 
     def _start(self) -> None:
         """The tasks, and what is done each second beside them."""
         self.lag = Lag()
         watchdog = self.board.watchdog(WATCHDOG_MS)
-        self.supervise = Supervise(self.clock, self.journal, self.trail, self.lag, self.log, watchdog)
+        self.supervise = Supervise(self.clock, self.journal, self.trail, self.lag, self.log, watchdog, WATCHDOG_MS)
         for row in self.product.tasks:
             self.supervise.add(row)
         self.supervise.add(("link", self.link.run, _LINK_MS, True))
@@ -123,13 +121,14 @@ class App:
         self.supervise.housekeeping.extend(Upkeep(self).steps)
 
     async def run(self) -> None:
-        """Run until the node has to restart; then end in order and reset the board, which does not return on real hardware."""
+        """Run until the node has to restart; then end in order and reset the board."""
         asyncio.get_event_loop().set_exception_handler(self._stray)
         self._announce()
         self.commands.resume(self._intended)
         await self.supervise.run(self._is_over)
         await self.link.close()
         await self.supervise.stop()
+        self.product.close()
         self.time.tick(False)
         self.trail.ends(self._reason or "", self.clock.uptime_s())
         self.board.reset()
@@ -166,7 +165,9 @@ class App:
     def _announce(self) -> None:
         """Report what started and why the last run ended."""
         boot = self._boot_message()
-        self.log(LOG_INFO, _TAG, "{} {} boot {} slot {}".format(self.identity.node, VERSION, self.boots.boot, boot.slot))
+        self.log(
+            LOG_INFO, _TAG, "{} {} boot {} slot {}".format(self.identity.node, VERSION, self.boots.boot, boot.slot)
+        )
         self.journal.event(events.BOOT, attrs=boot.to_map())
         if boot.safe_mode:
             self.log(LOG_ERROR, _TAG, "safe mode after {} crashes".format(boot.crashes))

@@ -55,11 +55,17 @@ if TYPE_CHECKING:
         def is_up(self) -> bool:
             """True while the link claims to be up. A dead link may claim it for long: trust acknowledgements."""
 
+        def distrust(self) -> None:
+            """Nobody has answered for long, whatever the link claims: the next `connect` starts from nothing."""
+
         def rssi(self) -> "int | None":
             """Signal in dBm, or None when this link has none."""
 
         def dns(self) -> "tuple[str, int] | None":
             """(address, port) of the name server that the link gave us, or None."""
+
+        def facts(self) -> "tuple[int, bytes, int]":
+            """(driver's reason of the last failure or 0, 8 bytes hash of the network's name or none, channel or 0)."""
 
     class BoardDoor(Protocol):
         """One board."""

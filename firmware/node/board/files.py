@@ -1,6 +1,10 @@
-"""Flash as files, safe against power loss because LittleFS is: rename is atomic, and a write counts when the file closes."""
+"""Flash as files, safe against power loss as LittleFS is: rename is atomic, a write counts when the file closes."""
 
 import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _DIR = 0x4000
 _TEMP = ".tmp"
@@ -16,7 +20,8 @@ class Files:
         """The whole file, or None when it does not exist or cannot be read."""
         try:
             with open(self._root + path, "rb") as file:
-                return file.read()
+                data: bytes = file.read()
+                return data
         except OSError:
             return None
 
@@ -67,7 +72,8 @@ class Files:
     def scan(self, folder: str) -> "list[tuple[str, int]]":
         """(name, size in bytes) of every file in the folder; empty when there is no folder."""
         try:
-            return [(row[0], row[3]) for row in os.ilistdir(self._root + folder) if row[1] != _DIR]
+            rows: "Any" = os.ilistdir(self._root + folder)  # (name, type, inode, size)
+            return [(row[0], row[3]) for row in rows if row[1] != _DIR]
         except OSError:
             return []
 

@@ -1,4 +1,4 @@
-"""From frames on flash to the payload of one publish, with the entries dated that were taken before the time was known."""
+"""From frames on flash to the payload of one publish; entries from before the time was known are dated here."""
 
 from node.core import frames
 from protocol import cbor
@@ -77,7 +77,7 @@ def compose(item: Item, view: memoryview) -> "bytes | None":
 
 
 def first_time(view: memoryview, boot: "int | None") -> "tuple[int | None, int, int] | None":
-    """(boot, t, tq) of the first entry in a piece of a segment where `boot` holds at its start; None when there is none."""
+    """(boot, t, tq) of the first entry in a piece of a segment, at whose start `boot` holds; None without one."""
     at = 0
     step = frames.length(view, at, len(view))
     if step and view[at] == BOOT:

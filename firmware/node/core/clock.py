@@ -1,7 +1,7 @@
 """The one source of time of a node: ticks, uptime, UTC and how far UTC can be trusted. Integers only.
 
 `ticks` wrap after 2**30 ms (12.4 days) and only this module knows it. Uptime does not wrap: every reading carries the
-ticks that passed since the reading before, so somebody must read it at least every six days (the supervisor does, each second).
+ticks that passed since the reading before, so somebody must read it at least every six days (upkeep does each second).
 """
 
 from protocol.records import TQ_BOUND, TQ_NTP_DAY, TQ_NTP_HOUR, TQ_RTC, TQ_UPTIME
@@ -25,8 +25,8 @@ def ticks_diff(later: int, earlier: int) -> int:
 
 
 class Clock:
-    """Time of this boot. `floor_s` is a time (s since 1970 UTC) that has passed for certain, known even before the first
-    sync; the Timekeeper sets it. It is the least that TLS and SNTP may believe."""
+    """Time of this boot. `floor_s` is a time (s since 1970 UTC) that has passed for certain, known even before the
+    first sync; the Timekeeper sets it. It is the least that TLS and SNTP may believe."""
 
     def __init__(self, ticks_ms: "Callable[[], int]", ticks_diff: "Callable[[int, int], int]" = ticks_diff) -> None:
         self.ticks = ticks_ms

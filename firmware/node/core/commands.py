@@ -1,7 +1,7 @@
 """Orders to the node: each runs once, never after its expiry, and every step is reported.
 
-An id is on flash before its command runs. So a command that resets the node is not run again by the re-sent message, and
-the boot after it reports how it ended.
+An id is on flash before its command runs. So a command that resets the node is not run again when the message is sent
+again, and the boot after it reports how it ended.
 """
 
 from node.core import document
@@ -73,9 +73,10 @@ class Ledger(Message):
 
 
 class Commands:
-    """Runs commands from `handlers`: {name: fn(args) -> result, or None for one that ends with the restart it asked for}.
+    """Runs commands from `handlers`: {name: fn(args) -> result, or None when it ends with the restart it asked for}.
 
-    `reply(payload)` publishes one Reply; `ended(name, status, code, actor)` hears of every command that came to its end. A handler raises CommandError; any other exception is reported as E_INTERNAL.
+    A handler raises CommandError; any other exception is reported as E_INTERNAL. `reply(payload)` publishes one Reply;
+    `ended(name, status, code, actor)` hears of every command that came to its end.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Commands:
         if not self._has_token():
             self._refuse(command, "more than {} commands at once".format(_BURST))
         elif command.expires and self._clock.utc_s() is None and self._clock.floor_s <= command.expires:
-            # It may have expired, nobody here knows: it waits for the clock, and for the sender to ask again after a reset.
+            # It may have expired, nobody here knows: it waits for the clock, or for being sent again after a reset.
             if len(self._held) < _HELD:
                 self._held.append(command)
             else:
@@ -165,7 +166,7 @@ class Commands:
             result = handler(args)
         except CommandError as error:
             self._step(seen, FAILED, error.code, error.text)
-        except Exception as error:  # noqa: BLE001 - a broken handler must not take the link down
+        except Exception as error:  # a broken handler must not take the link down
             self._step(seen, FAILED, E_INTERNAL, "{}: {}".format(error.__class__.__name__, error))
         else:
             if result is None:

@@ -52,7 +52,7 @@ class Saved(Message):
 
 
 class Config:
-    """Holds the values in force; `get(name)` is what the rest of the program sees. `changed` is called after every change of state."""
+    """Holds the values in force. The callbacks in `changed` hear of every change of state."""
 
     def __init__(self, files: "FilesDoor", clock: "Clock") -> None:
         self.changed: "list[Callable[[], None]]" = []

@@ -20,6 +20,7 @@ def length(view: memoryview, at: int, end: int) -> int:
     """Bytes of the whole, undamaged frame at `at` in view[:end]; 0 when there is none."""
     if end - at < HEAD:
         return 0
+    size: int
     _, size, crc = struct.unpack_from(">BHI", view, at)
     stop = at + HEAD + size
     if stop > end or crc32(view[at + HEAD : stop], crc32(view[at : at + _CHECKED])) != crc:

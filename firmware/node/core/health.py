@@ -23,7 +23,7 @@ class Lag:
             self._count = sum(self._bins)
 
     def p95_ms(self) -> "int | None":
-        """Upper edge of the bin that holds the 95th percentile (the last edge stands for all above), or None before the first value."""
+        """Upper edge of the bin that holds the 95th percentile (the last stands for all above), or None."""
         if not self._count:
             return None
         left = (self._count * 95 + 99) // 100

@@ -25,9 +25,9 @@ class Journal:
         self.seq = 0
 
     def record(self, samples: "dict[int, Sample]", t: int, tq: int, interval: int = INTERVAL_S) -> bool:
-        """Keep what was measured in the interval that began at (t, tq), as `Clock.stamp` gave it; False when there was no room.
+        """Keep what was measured in the interval that began at (t, tq), as `Clock.stamp` gave it.
 
-        Raises EncodeError when the samples break a bound of SPEC 5.
+        False when there was no room. Raises EncodeError when the samples break a bound of SPEC 5.
         """
         return self._append(RECORD, Record(self.seq, t, tq, samples, interval).encode())
 

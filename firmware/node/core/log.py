@@ -17,9 +17,7 @@ _MARKS = {LOG_ERROR: "E", LOG_WARNING: "W", LOG_INFO: "I"}
 class Lines:
     """Collects lines. `write(text)` is the serial port; `level()` the least severe level that counts."""
 
-    def __init__(
-        self, clock: "Clock", boot: int, write: "Callable[[str], object]", level: "Callable[[], int]"
-    ) -> None:
+    def __init__(self, clock: "Clock", boot: int, write: "Callable[[str], object]", level: "Callable[[], int]") -> None:
         self.dropped = 0  # lines that were never queued, or lost by the link, since boot
         self._clock = clock
         self._boot = boot

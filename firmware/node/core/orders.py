@@ -18,7 +18,7 @@ _MAX_LEVEL_S = 86400
 
 
 def number(args: "dict[str, Any]", name: str, low: int, high: int, default: "int | None" = None) -> int:
-    """The whole number `name` of the arguments, low..high; raises CommandError(E_ARGUMENT). Without default it is required."""
+    """The argument `name`, low..high, required when it has no default; raises CommandError(E_ARGUMENT)."""
     value = args.get(name, default)
     if type(value) is not int or not low <= value <= high:
         raise CommandError(E_ARGUMENT, "{} must be a whole number from {} to {}".format(name, low, high))

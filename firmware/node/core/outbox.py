@@ -1,19 +1,21 @@
 """Store and forward: entries wait on flash until the broker has acknowledged them.
 
-The outbox is a set of segment files of at most one flash block in `/data/q`. A segment holds entries of one class in the
-order of their arrival, in frames (`frames.py`); a frame BOOT says which boot the entries after it belong to. Adding an
-entry is one LittleFS append, which is there entirely or not at all after a power cut.
+The outbox is a set of segment files in `/data/q`, each at most one flash block. A segment holds entries of one class in
+the order of their arrival, in frames (`frames.py`); a frame BOOT says which boot the entries after it belong to. Adding
+an entry is one LittleFS append, which is there entirely or not at all after a power cut.
 
 What has been sent is known in RAM only. A segment is deleted when all its entries are acknowledged; after a reset the
 rest of a segment is sent again, and the store removes the duplicates by (node, boot, seq).
 
-Order: events first and in order; then records, the segment that is being written (live) in turn with the oldest (backlog).
-When the bound is reached, the oldest segment of records makes room; events give way once they hold half of the outbox.
+Order: events first, as they came; then records, the segment that is being written (live) in turn with the oldest
+(backlog). When the bound is reached, the oldest segment of records makes room; events give way once they hold half
+of the outbox.
 """
 
 from node.core import frames
 from node.core.batch import Item, compose, first_time
-from node.core.segment import BLOCK, Segment, entry as entry_frame, marker, mount
+from node.core.segment import BLOCK, Segment, marker, mount
+from node.core.segment import entry as entry_frame
 from protocol.errors import DecodeError
 from protocol.messages import MAX_ENTRIES
 from protocol.records import MAX_ENTRY, TQ_UPTIME
@@ -37,7 +39,7 @@ _HEADS = 2 * frames.HEAD + 4  # what an entry costs at most beside its own bytes
 class Outbox:
     """Also the `source` of the link: take, render, done, release, on_ready.
 
-    `zero_s(boot)` gives UTC of uptime 0 of a boot or None; `setting(name)` the settings batch, interval_s and (at the start) outbox_kb.
+    `zero_s(boot)` gives UTC of uptime 0 of a boot or None; `setting(name)` gives batch, interval_s, outbox_kb.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class Outbox:
     ) -> None:
         self.evicted = 0  # entries given up for lack of room since boot
         self.damaged = 0  # segments whose rest could not be read since boot
-        self.on_ready: "Callable[[], None]" = _nothing  # set by the link; called when `take` may have something again
+        self.on_ready: "Callable[[], None] | None" = (
+            None  # set by the link; called when `take` may have something again
+        )
         self._files = files
         self._clock = clock
         self._boot = boot
@@ -81,7 +85,7 @@ class Outbox:
     # -- writing --
 
     def append(self, kind: int, entry: bytes) -> bool:
-        """Keep one entry of class EVENT or RECORD of this boot; False, and counted as evicted, when there is no room for it."""
+        """Keep one entry of class EVENT or RECORD of this boot; False, and counted as evicted, for lack of room."""
         for _ in range(_TRIES):
             segment = self._writable(kind, len(entry))
             if segment is None:
@@ -121,7 +125,9 @@ class Outbox:
         self._settle(segment)
 
     def _evict(self, kind: int) -> bool:
-        """Give up the oldest segment of the least important class that has nothing in flight, for an entry of class `kind`."""
+        """Give up the oldest segment of the least important class, for an entry of class `kind`.
+
+        What is in flight is spared: the broker may be about to acknowledge it."""
         events = sum(1 for segment in self._segments if segment.kind == EVENT)
         order = (EVENT, RECORD) if kind == EVENT and 2 * events >= self._blocks else (RECORD, EVENT)
         for victim_kind in order:
@@ -150,11 +156,11 @@ class Outbox:
             segment = self._pick()
             if segment is None:
                 return None
-            item = segment.take(self._files, self._view[:_MAX_PAYLOAD], min(self._setting("batch"), MAX_ENTRIES))
-            if item is not None:
-                item.name = NAMES[segment.kind]
-                item.freeze(self._clock, self._boot, self._zero_s)
-                return item
+            taken = segment.take(self._files, self._view[:_MAX_PAYLOAD], min(self._setting("batch"), MAX_ENTRIES))
+            if taken is not None:
+                taken.name = NAMES[segment.kind]
+                taken.freeze(self._clock, self._boot, self._zero_s)
+                return taken
             self.damaged += 1
             if self._open[segment.kind] is segment:
                 self._open[segment.kind] = None
@@ -184,7 +190,7 @@ class Outbox:
         return self._clock.uptime_s() - segment.since_s >= batch * self._setting("interval_s")
 
     def render(self, item: Item) -> "bytes | None":
-        """The payload of a taken batch, the same bytes each time; None, and the batch is given up, when the flash has lost it."""
+        """The payload of a taken batch, the same bytes each time; None when the flash has lost it: it is given up."""
         view = self._view[: item.end - item.start]
         if self._files.read_into(item.segment.path, item.start, view) == len(view):
             payload = compose(item, view)
@@ -200,7 +206,7 @@ class Outbox:
         self._settle(item.segment)
 
     def release(self, item: Item) -> None:
-        """The session that carried the batch is gone: give it out again before anything else. Newest first, so that order holds."""
+        """The session that carried the batch is gone: give it out again before all else. Call it newest first."""
         item.segment.flying.remove(item)
         self._returned.insert(0, item)
         self._notify(item.segment.kind)
@@ -208,7 +214,7 @@ class Outbox:
     def tick(self) -> None:
         """Tell the link when records have waited long enough. Call it every second or so."""
         if self._returned or self._pick_would_give():
-            self.on_ready()
+            self._call()
 
     def _pick_would_give(self) -> bool:
         before = self._live_next
@@ -219,6 +225,10 @@ class Outbox:
     def _notify(self, kind: int) -> None:
         segment = self._open[kind]
         if kind == EVENT or segment is None or self._is_due(segment):
+            self._call()
+
+    def _call(self) -> None:
+        if self.on_ready is not None:
             self.on_ready()
 
     def _settle(self, segment: Segment) -> None:
@@ -263,7 +273,3 @@ class Outbox:
             zero = None if boot is None else self._zero_s(boot)
             t = 0 if zero is None else zero + t
         return now - t if now is not None and t else 0
-
-
-def _nothing() -> None:
-    """Nobody waits yet."""

@@ -53,7 +53,7 @@ class Segment:
         self.waiting += 1
 
     def take(self, files: "FilesDoor", view: memoryview, limit: int) -> "Item | None":
-        """Up to `limit` entries of one boot that fit into `view`; None when the rest of the file is damaged, which ends it."""
+        """Up to `limit` entries of one boot that fit into `view`; None when the rest is damaged, and is given up."""
         start = self.taken
         stop = files.read_into(self.path, start, view[: min(len(view), self.size - start)])
         at = first = count = 0

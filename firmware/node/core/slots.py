@@ -1,4 +1,4 @@
-"""The slot pointer: which copy of the application runs, and when a new one counts as good (SPEC 9 will sign what is in it).
+"""The slot pointer: which copy of the application runs, and when a new one counts as good.
 
 `/slot.cbor` is a map of fixed size, so that stage 0 (`boot.py`) reads it without a decoder:
 {1: good slot, 2: slot on trial or "-", 3: tries left}. Stage 0 counts a try down before it runs it.
@@ -74,7 +74,7 @@ class Slots:
         self._replace(Pointer(self._pointer.good))
 
     def try_next(self) -> None:
-        """The spare slot is written and checked: the next restarts run it, at most TRIES times. Raises OSError when the flash refuses."""
+        """The spare slot is written and checked: the next restarts run it, at most TRIES times. Raises OSError."""
         self._replace(Pointer(self._pointer.good, self.spare, TRIES))
 
     def _replace(self, pointer: Pointer) -> None:

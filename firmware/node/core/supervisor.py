@@ -74,10 +74,7 @@ class Supervisor:
 
     def may_feed(self, now_ms: int) -> bool:
         """True while every mandatory task is within its budget."""
-        for task in self._tasks.values():
-            if task.mandatory and task.is_silent(now_ms):
-                return False
-        return True
+        return not any(task.mandatory and task.is_silent(now_ms) for task in self._tasks.values())
 
     def all_beat(self, now_ms: int) -> bool:
         """True when every mandatory task runs and has beaten since its last start: the node as a whole works."""
@@ -92,8 +89,3 @@ class Supervisor:
             if task.mandatory and task.in_row > _MAX_ROW:
                 return task.name
         return None
-
-    def margin_ms(self, now_ms: int) -> int:
-        """How far the slowest mandatory task is from its budget."""
-        margins = [task.budget_ms - (now_ms - task.beat_ms) for task in self._tasks.values() if task.mandatory]
-        return max(0, min(margins)) if margins else 0

@@ -10,8 +10,8 @@ from protocol.message import Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from node.core.files import FilesDoor
     from node.core.clock import Clock
+    from node.core.files import FilesDoor
 
 PATH = "/data/time.cbor"
 _BOOTS = 8  # anchors kept

@@ -105,6 +105,7 @@ class Reporter:
         stats = app.link.stats
         clock, outbox = app.clock, app.outbox
         free, largest = app.board.heap()
+        reason, ssid_hash, channel = app.net.facts()
         return Heartbeat(
             up_s=clock.uptime_s(),
             heap_free=free,
@@ -129,7 +130,11 @@ class Reporter:
             time_quality=clock.quality(),
             mcu_cdeg=app.board.mcu_cdeg(),
             supply_mv=app.board.supply_mv(),
-            wdt_margin_ms=app.supervise.decider.margin_ms(clock.uptime_ms()),
+            wdt_margin_ms=app.supervise.margin_ms,
             log_dropped=app.log.dropped,
             sensor_errors=app.sensor_errors(),
+            wifi_last_reason=reason,
+            wifi_ssid_hash=ssid_hash,
+            wifi_channel=channel,
+            ip_family=4,
         )

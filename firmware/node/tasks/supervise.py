@@ -1,4 +1,4 @@
-"""Runs the tasks: starts them, restarts those that fail or fall silent, feeds the watchdog, calls the housekeeping each second."""
+"""Runs the tasks: starts them, restarts those that fail or fall silent, feeds the watchdog, keeps house each second."""
 
 import asyncio
 import gc
@@ -28,7 +28,9 @@ _COLLECT_S = 10  # between two collections in a quiet moment, so that heap figur
 
 
 class Supervise:
-    """Owns the tasks. A row is (name, factory(beat) -> coroutine, budget in ms, mandatory)."""
+    """Owns the tasks. A row is (name, factory(beat) -> coroutine, budget in ms, mandatory).
+
+    `watchdog` resets the board after `timeout_ms` without food."""
 
     def __init__(
         self,
@@ -38,8 +40,10 @@ class Supervise:
         lag: "Lag",
         log: "Callable[[int, str, str], None]",
         watchdog: "WatchdogDoor",
+        timeout_ms: int,
     ) -> None:
         self.decider = Supervisor()
+        self.margin_ms = timeout_ms  # least time that was left when the watchdog was fed
         self.housekeeping: "list[Callable[[], None]]" = []
         self._clock = clock
         self._journal = journal
@@ -47,6 +51,8 @@ class Supervise:
         self._lag = lag
         self._log = log
         self._watchdog = watchdog
+        self._timeout_ms = timeout_ms
+        self._fed_ms = clock.uptime_ms()
         self._rows: "dict[str, Row]" = {}
         self._tasks: "dict[str, asyncio.Task[None]]" = {}
 
@@ -84,9 +90,11 @@ class Supervise:
         for step in self.housekeeping:
             try:
                 step()
-            except Exception as error:  # noqa: BLE001 - one step must not stop the others or the watchdog's food
+            except Exception as error:  # one step must not stop the others or starve the watchdog
                 self._failed("housekeeping", error)
         if self.decider.may_feed(now):
+            self.margin_ms = max(0, min(self.margin_ms, self._timeout_ms - (now - self._fed_ms)))
+            self._fed_ms = now
             self._watchdog.feed()
 
     async def _watch(self, row: "Row") -> None:
@@ -97,7 +105,7 @@ class Supervise:
             self._ended(name, "ended", 0)
         except asyncio.CancelledError:
             self._ended(name, "silent", 0)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the task is started again and the reason reported
+        except Exception as error:  # whatever it is, the task is started again and the reason reported
             self._ended(name, error.__class__.__name__, self._failed(name, error))
 
     def _beat_of(self, name: str) -> "Callable[[], None]":
@@ -115,4 +123,5 @@ class Supervise:
         sys.print_exception(error, buffer)
         text = buffer.getvalue()
         self._log(LOG_ERROR, name, text[-250:].replace("\n", " | "))
-        return crc32(text.encode())
+        trace: int = crc32(text.encode())
+        return trace

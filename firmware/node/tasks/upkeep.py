@@ -1,4 +1,4 @@
-"""What has to be looked at every second and belongs to no task of its own: probation, trial, time on flash, reports of loss."""
+"""What has to be looked at every second and belongs to no task: probation, trial, time on flash, reports of loss."""
 
 from node.core import boots
 from protocol.events import CONFIG, LINK_LOST, OUTBOX_EVICTED, TIME_SYNC
@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Callable, Protocol
 
+    from node.board.door import NetworkDoor
     from node.core.boots import Boots
     from node.core.breadcrumb import Trail
     from node.core.clock import Clock
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         trail: Trail
         log: Lines
         link: Link
+        net: NetworkDoor
         supervise: Supervise
 
         def restart(self, reason: str, wait_ms: int = 0) -> None:
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 CONFIRM_S = 900  # a slot on trial that has not proved itself by then is given up
 _TRAIL_S = 10
 _EVICTED_S = 3600  # between two reports of loss
+_DISTRUST_S = 900  # without a session
 _STEP_MS = 1000  # a correction of the clock that is worth an event
 _TAG = "upkeep"
 
@@ -62,7 +65,7 @@ class Upkeep:
         self._parts = parts
         self._steady = False
         self._was_up = False
-        self._up_ms = 0
+        self._since_s = 0
         self._trail_s = 0
         self._acked = 0
         self._evicted = 0
@@ -141,10 +144,14 @@ class Upkeep:
             self._parts.journal.event(OUTBOX_EVICTED, attrs={1: lost})
 
     def _session(self) -> None:
-        link, up_ms = self._parts.link, self._parts.clock.uptime_ms()
-        if link.up and not self._was_up:
-            self._up_ms = up_ms
-        elif self._was_up and not link.up:
-            attrs = {1: link.stats.last_reason, 2: (up_ms - self._up_ms) // 1000}
-            self._parts.journal.event(LINK_LOST, attrs=attrs)
-        self._was_up = link.up
+        """The end of a session is an event. A network that only claims to be up must start anew now and then."""
+        link, up_s = self._parts.link, self._parts.clock.uptime_s()
+        if link.up != self._was_up:
+            if self._was_up:
+                self._parts.journal.event(LINK_LOST, attrs={1: link.stats.last_reason, 2: up_s - self._since_s})
+            self._was_up = link.up
+            self._since_s = up_s
+        elif not link.up and up_s - self._since_s >= _DISTRUST_S:
+            self._since_s = up_s
+            if self._parts.net.is_up():
+                self._parts.net.distrust()
