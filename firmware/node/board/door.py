@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     class BusDoor(Protocol):
         """I2C as `machine.I2C`. A NACK is OSError."""
 
-        def writeto(self, address: int, data: "bytes | bytearray | memoryview", /) -> int:
+        def writeto(self, __address: int, __data: "bytes | bytearray | memoryview") -> int:
             """Write all of `data`."""
 
-        def readfrom_into(self, address: int, into: "bytearray | memoryview", /) -> None:
+        def readfrom_into(self, __address: int, __into: "bytearray | memoryview") -> None:
             """Fill `into`."""
 
         def scan(self) -> "list[int]":
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
         def any(self) -> int:
             """Bytes that `readinto` would give at once."""
 
-        def readinto(self, into: "bytearray | memoryview", /) -> "int | None":
+        def readinto(self, __into: "bytearray | memoryview") -> "int | None":
             """Read what is there; None for nothing."""
 
-        def write(self, data: "bytes | bytearray | memoryview", /) -> "int | None":
+        def write(self, __data: "bytes | bytearray | memoryview") -> "int | None":
             """Send `data`."""
 
     class PwmDoor(Protocol):
         """One PWM output."""
 
-        def duty_u16(self, value: int, /) -> None:
+        def duty_u16(self, __value: int) -> None:
             """On-time in 1/65535 of the period."""
 
     class NetworkDoor(Protocol):
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
         def ticks_ms(self) -> int:
             """Milliseconds, wrapping after 2**30."""
 
-        def ticks_diff(self, later: int, earlier: int, /) -> int:
+        def ticks_diff(self, __later: int, __earlier: int) -> int:
             """Signed milliseconds between two ticks."""
 
         def reset_cause(self) -> int:
