@@ -132,26 +132,31 @@ def obey(order, link, source, state):
         stats = link.stats
         fields = ("connects", "attempts", "resumed", "resends", "last_reason", "acked", "strays", "oversize", "unknown")
         found = {name: getattr(stats, name) for name in fields}
-        found.update(up=link.up, lag=state["lag"], beats=state["beats"], p50=stats.ack_p50_ms, p95=stats.ack_p95_ms, entries=stats.entries)
+        found.update(
+            up=link.up,
+            lag=state["lag"],
+            beats=state["beats"],
+            p50=stats.ack_p50_ms,
+            p95=stats.ack_p95_ms,
+            entries=stats.entries,
+        )
         gc.collect()
         found["heap"] = gc.mem_alloc()
         say(stats=found)
 
 
-async def main(config):
-    speed = config.get("speed", 1)
-    ticks = quicken(speed) if speed > 1 else time.ticks_ms
-    seed = config.get("seed", 7)
+def random_of(seed):
+    state = [seed]
 
     def random(below):
-        nonlocal seed
-        seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
-        return (seed >> 8) % below
+        state[0] = (state[0] * 1103515245 + 12345) & 0x7FFFFFFF
+        return (state[0] >> 8) % below
 
-    clock = Clock(ticks)
-    settings = {"keepalive_s": 60, "window": 4, "backoff_max_s": 5, "start_jitter_s": 0}
-    settings.update(config.get("settings", {}))
-    identity = Identity(
+    return random
+
+
+def identity_of(config):
+    return Identity(
         node=config["node"],
         kind="air",
         board="host",
@@ -161,23 +166,32 @@ async def main(config):
         key=read_file(config.get("key")),
         brokers=config["brokers"],
     )
-    source = Source()
+
+
+def link_of(config, clock, source):
+    settings = {"keepalive_s": 60, "window": 4, "backoff_max_s": 5, "start_jitter_s": 0}
+    settings.update(config.get("settings", {}))
     link = Link(
         clock,
-        identity,
+        identity_of(config),
         Net(config.get("dns")),
         source,
         lambda name: settings[name],
-        random,
+        random_of(config.get("seed", 7)),
         lambda level, tag, text: say(log=text, level=level, ms=clock.uptime_ms()),
         boot=5,
         secure=bool(config.get("ca")),
     )
     for name in ("cmd", "config"):
-        link.handlers[name] = lambda payload, name=name: say(
-            got=name, size=len(payload), text=str(payload[:40], "utf-8")
-        )
+        link.handlers[name] = lambda data, name=name: say(got=name, size=len(data), text=str(data[:40], "utf-8"))
     link.on_up.append(lambda: say(up=link.stats.connects, resumed=link.stats.resumed))
+    return link
+
+
+async def main(config):
+    speed = config.get("speed", 1)
+    source = Source()
+    link = link_of(config, Clock(quicken(speed) if speed > 1 else time.ticks_ms), source)
     state = {"lag": 0, "beats": 0, "step": 10 * speed, "speed": speed}
     state["ticker"] = asyncio.create_task(ticker(state))
     run = asyncio.create_task(link.run(nothing))

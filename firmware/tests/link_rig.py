@@ -227,7 +227,9 @@ class Packet(tuple[int, int, bytes]):
 class Proxy:
     """Forwards TCP to `port`. `sent` and `answers` hold the MQTT packets of both directions when `plain`."""
 
-    def __init__(self, port: int, *, host: str = "127.0.0.1", own_port: int = 0, plain: bool = True, piece: int = 0) -> None:
+    def __init__(
+        self, port: int, *, host: str = "127.0.0.1", own_port: int = 0, plain: bool = True, piece: int = 0
+    ) -> None:
         self.drop_pubacks = False
         self.sent: list[Packet] = []
         self.answers: list[Packet] = []

@@ -4,7 +4,6 @@ A connection is three tasks: one reads, one writes, one watches the time limits.
 """
 
 import asyncio
-import gc
 
 from node.core.backoff import Backoff
 from node.core.dns import DnsError
@@ -14,7 +13,7 @@ from node.core.mqtt.parser import Parser
 from node.core.mqtt.queue import Queue
 from node.core.mqtt.session import MESSAGE, UP, Session
 from node.tasks.resolver import Resolver
-from node.tasks.wire import Wire, tls_context
+from node.tasks.wire import Tls, Wire
 from protocol import topics
 from protocol.messages import LOG_ERROR, LOG_INFO, LOG_WARNING, State
 
@@ -31,9 +30,8 @@ if TYPE_CHECKING:
     from protocol.identity import Identity
 
 OPEN_MS = 15000  # budget from the name of a broker to the end of the TLS handshake
-BEAT_MS = 10000  # longest silence of `beat`, except for the network (30 s) and OPEN_MS
+BEAT_MS = 10000  # longest silence of `beat` while nothing happens
 CLOSE_MS = 3000  # for the last state message at an orderly end
-TLS_BLOCK = 17 * 1024  # bytes: the largest single allocation of mbedTLS is its 16 KiB input buffer
 PORT = 8883
 SUBSCRIBED = ("cmd", "config")
 _TAG = "link"
@@ -78,11 +76,8 @@ class Link:
         self._setting = setting
         self._random = random
         self._log = log
-        self._set_rtc = set_rtc
-        self._heap = heap
         self._power_on = power_on
-        self._secure = secure
-        self._context: "ssl.SSLContext | None" = None
+        self._tls = Tls(clock, identity, set_rtc, heap) if secure else None
         self._backoff = Backoff(random)
         self._broker = 0  # index of the broker to try
         self._closing = False
@@ -113,12 +108,17 @@ class Link:
         """Records and events that a broker has acknowledged since boot."""
         return self._session.stats.entries
 
+    @property
+    def idle(self) -> bool:
+        """True while the link is up and the broker owes no acknowledgement."""
+        return self.up and not self._session.in_flight
+
     def publish(self, name: str, payload: bytes, retain: bool = False) -> bool:
         """Queue a message for `up/<name>` in memory, with the QoS of the contract; False when there is no room."""
         return self._queue.put(name, payload, retain)
 
     async def run(self, beat: "Callable[[], None]") -> None:
-        """Keep the link up until `close`; calls `beat` at least every 30 s."""
+        """Keep the link up until `close`; calls `beat` at least every 45 s (30 s for the network, then OPEN_MS)."""
         if self._power_on:
             self._power_on = False
             await self._pause(self._random(self._setting("start_jitter_s") * 1000 + 1), beat)
@@ -190,30 +190,17 @@ class Link:
         self._session.connect(self._clock.uptime_ms(), name, self._setting("keepalive_s"), self._setting("window"))
         if not self._net.is_up() and not await self._net.connect():
             raise MqttError(errors.NO_NETWORK)
-        self._prepare()
-        await asyncio.wait_for_ms(self._dial(wire, name), OPEN_MS)
+        context = self._tls.context() if self._tls is not None else None
+        await asyncio.wait_for_ms(self._dial(wire, name, context), OPEN_MS)
 
-    async def _dial(self, wire: Wire, name: str) -> None:
+    async def _dial(self, wire: Wire, name: str, context: "ssl.SSLContext | None") -> None:
         host, _, port = name.partition(":")
         try:
             ip = await self.resolver.resolve(host)
         except DnsError as error:
             raise MqttError(errors.NO_ADDRESS, str(error))
         count = self._session.fill(self._clock.uptime_ms())
-        await wire.open(ip, int(port or PORT), host, self._context, self._session.out.view[:count])
-
-    def _prepare(self) -> None:
-        """What TLS needs: memory in one piece, and a clock that is not before the certificates."""
-        if not self._secure:
-            return
-        gc.collect()
-        largest = self._heap()[1] if self._heap else None
-        if largest is not None and largest < TLS_BLOCK:
-            raise MqttError(errors.LOW_MEMORY, "largest block {} B".format(largest))
-        if self._set_rtc:
-            self._set_rtc(max(self._clock.floor_s, self._clock.utc_s() or 0))
-        if self._context is None:
-            self._context = tls_context(self._identity)
+        await wire.open(ip, int(port or PORT), host, context, self._session.out.view[:count])
 
     async def _serve(self, wire: Wire, beat: "Callable[[], None]") -> None:
         """Run the connection until it fails; raises what ended it, returns when `close` asked for it meanwhile."""

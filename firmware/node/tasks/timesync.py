@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from node.core.clock import Clock
     from node.tasks.resolver import Resolver
 
-ANSWER_MS = 5000  # patience with one server
+ANSWER_MS = sntp.MAX_ROUND_TRIP_MS  # patience with one server: a later answer would be refused
 FIRST_MS = 5000  # wait after the first failure; doubles up to LAST_MS
 LAST_MS = 600000
 BEAT_MS = 10000  # longest silence of `beat` while waiting

@@ -11,16 +11,22 @@ every millisecond.
 
 import asyncio
 import errno
+import gc
 import socket
 import ssl
 from asyncio import core  # type: ignore[attr-defined]
 
+from node.core.mqtt.errors import LOW_MEMORY, MqttError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable
-    from typing import Any
+    from typing import Any, Callable
 
+    from node.core.clock import Clock
     from protocol.identity import Identity
+
+TLS_BLOCK = 17 * 1024  # bytes: the largest single allocation of mbedTLS is its 16 KiB input buffer
 
 
 def _readable(sock: "Any") -> "Awaitable[None]":  # type: ignore[misc]
@@ -38,13 +44,42 @@ def address_of(ip: str, port: int) -> "Any":
     return socket.getaddrinfo(ip, port)[0][-1]
 
 
-def tls_context(identity: "Identity") -> "ssl.SSLContext":
-    """Mutual TLS: our certificate, and only a broker that the fleet's CA signed for. ValueError for bad DER."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.verify_mode = ssl.CERT_REQUIRED  # type: ignore[attr-defined]
-    context.load_verify_locations(cadata=identity.ca)
-    context.load_cert_chain(identity.cert, identity.key)
-    return context
+class Tls:
+    """Mutual TLS: our certificate, and only a broker that the fleet's CA signed for. Keeps the parsed certificates.
+
+    `set_rtc(utc_s)` sets the clock that certificates are checked against, `heap()` gives (free bytes, largest block or
+    None)."""
+
+    def __init__(
+        self,
+        clock: "Clock",
+        identity: "Identity",
+        set_rtc: "Callable[[int], None] | None",
+        heap: "Callable[[], tuple[int, int | None]] | None",
+    ) -> None:
+        self._clock = clock
+        self._identity = identity
+        self._set_rtc = set_rtc
+        self._heap = heap
+        self._context: "ssl.SSLContext | None" = None
+
+    def context(self) -> "ssl.SSLContext":
+        """For one handshake now: there is memory for it, and the board's clock is not before the certificates.
+
+        Raises MqttError(LOW_MEMORY), and ValueError when the identity holds no certificate."""
+        gc.collect()
+        largest = self._heap()[1] if self._heap else None
+        if largest is not None and largest < TLS_BLOCK:
+            raise MqttError(LOW_MEMORY, "largest block {} B".format(largest))
+        if self._set_rtc:
+            self._set_rtc(max(self._clock.floor_s, self._clock.utc_s() or 0))
+        if self._context is None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.verify_mode = ssl.CERT_REQUIRED  # type: ignore[attr-defined]
+            context.load_verify_locations(cadata=self._identity.ca)
+            context.load_cert_chain(self._identity.cert, self._identity.key)
+            self._context = context
+        return self._context
 
 
 class Wire:
