@@ -1,4 +1,4 @@
-"""What it means that an entry arrives whose identity (node, boot, seq) is stored already (SPEC 5.1)."""
+"""What it means that an entry arrives whose identity (node, boot, seq) is stored already (SPEC 5.3)."""
 
 from enum import Enum, auto
 

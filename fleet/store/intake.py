@@ -17,14 +17,17 @@ from fleet.store import dialect
 from fleet.store.dating import anchor, date, refresh_latest
 from fleet.store.identity import Verdict, verdict
 from protocol import topics
+from protocol.records import TQ_RTC
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 RecordRow = tuple[int, int, int, int, int, int, bytes, int]  # node, ts, boot, seq, tq, interval_s, body, received_ms
-EventRow = tuple[
-    int, int, int, int, int, int, int, bytes, int
-]  # node, boot, seq, ts, tq, code, phase, body, received_ms
+# node, boot, seq, ts, tq, code, phase, body, received_ms
+EventRow = tuple[int, int, int, int, int, int, int, bytes, int]
 LatestRow = tuple[int, int, int, int, int, int, dict[int, Any], int]  # as a record, with its samples for the body
+StateRow = tuple[int, bool, int, int, str, str, int, int, int, str, bool, str]  # the columns of node_state
+HealthRow = tuple[int, int, int, int, str]  # the columns of heartbeat
+Anchor = tuple[int, int, int, int]  # node, boot, UTC in seconds at its begin, time quality of that
 LogRow = tuple[int, int, int, int, int, str, str, int]  # node, received_ms, boot, up_ms, level, tag, text, dropped
 ReplyRow = tuple[int, int, str, bytes, int, str, int]  # status, code, text, result, replied_ms, id, node
 Letter = tuple[str, bytes, str, int]  # topic, payload, reason, received_ms
@@ -43,9 +46,9 @@ _STATE = """INSERT INTO node_state VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT 
     slot = excluded.slot, config_desired = excluded.config_desired, config_applied = excluded.config_applied,
     config_error = excluded.config_error, config_path = excluded.config_path, safe_mode = excluded.safe_mode,
     health = excluded.health WHERE excluded.boot >= node_state.boot"""
-# The will knows nothing but the boot that ended, and must not undo what a later boot said.
+# The will is news about nothing but `online` (SPEC 6.4).
 _OFFLINE = """INSERT INTO node_state VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
-    online = excluded.online, received_ms = excluded.received_ms WHERE excluded.boot >= node_state.boot"""
+    online = excluded.online, received_ms = excluded.received_ms"""
 # A reply may come twice and late; only the service closes a command without one, and then the node knows better.
 _REPLY = """UPDATE command SET status = ?1, code = ?2, text = ?3, result = ?4, replied_ms = ?5
     WHERE id = ?6 AND node = ?7 AND ((status <= 2 AND status < ?1) OR (status = 5 AND replied_ms IS NULL))"""
@@ -71,19 +74,6 @@ class RowError(FleetError):
 
 
 @dataclass(slots=True)
-class StateRow:
-    """A State message. `epoch_s`: when its boot began (UTC), None while unknown; `epoch_tq`: how well that is known."""
-
-    node: int
-    columns: tuple[Any, ...]  # of node_state
-    online: bool
-    boot: int
-    heartbeat: tuple[Any, ...] | None  # of heartbeat
-    epoch_s: int | None = None
-    epoch_tq: int = 0
-
-
-@dataclass(slots=True)
 class Rows:
     """Everything that one batch of messages brings in."""
 
@@ -91,6 +81,8 @@ class Rows:
     events: list[EventRow] = field(default_factory=list)
     latest: dict[int, LatestRow] = field(default_factory=dict)  # by node
     states: list[StateRow] = field(default_factory=list)
+    health: list[HealthRow] = field(default_factory=list)
+    anchors: list[Anchor] = field(default_factory=list)
     logs: list[LogRow] = field(default_factory=list)
     replies: list[ReplyRow] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
@@ -143,7 +135,10 @@ class Intake:
             link.many(_LATEST, [(*row[:6], json.dumps(row[6]), row[7]) for row in rows.latest.values()])
         if rows.events:
             letters += _keep(link, tally, "event", _EVENT, rows.events, _event_identity)
-        _keep_states(link, rows.states)
+        for state in rows.states:
+            link.many(_STATE if state[1] else _OFFLINE, [state])
+        link.many(_HEARTBEAT, rows.health)
+        anchor(link, rows.anchors)
         date(link, _undated(rows))
         link.many(_SEEN, [(at, node, at) for node, at in rows.seen.items()])
         link.many(_LOG, rows.logs)
@@ -197,6 +192,8 @@ def _settle(
     tally.duplicates -= 1
     if found is Verdict.CONFLICT:
         tally.conflicts += 1
+        if table == "record":
+            refresh_latest(link, at[0])
         node = link.one("SELECT id FROM node WHERE key = ?", at[:1]) or ("",)
         return (
             topics.up(node[0], _TOPIC[table]),
@@ -212,20 +209,11 @@ def _settle(
     return None
 
 
-def _keep_states(link: dialect.Hot, states: list[StateRow]) -> None:
-    for state in states:
-        link.many(_STATE if state.online else _OFFLINE, [state.columns])
-        if state.heartbeat is not None:
-            link.many(_HEARTBEAT, [state.heartbeat])
-        if state.epoch_s is not None:
-            anchor(link, state.node, state.boot, state.epoch_s, state.epoch_tq)
-
-
 def _undated(rows: Rows) -> set[tuple[int, int]]:
     """The (node, boot) whose entries may have something to date after this batch."""
-    found = {(row[0], row[2]) for row in rows.records if not row[4]}
-    found |= {(row[0], row[1]) for row in rows.events if not row[4]}
-    return found | {(state.node, state.boot) for state in rows.states if state.epoch_s is not None}
+    found = {(row[0], row[2]) for row in rows.records if row[4] < TQ_RTC}
+    found |= {(row[0], row[1]) for row in rows.events if row[4] < TQ_RTC}
+    return found | {(node, boot) for node, boot, _epoch_s, _tq in rows.anchors}
 
 
 def _digest(letter: Letter) -> bytes:

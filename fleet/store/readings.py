@@ -137,7 +137,7 @@ def _account(node: str, boot: int, kept: Row[Any] | None, gone: Row[Any] | None)
 def _readings(
     node: str, row: Row[Any], values: Mapping[Any, Any], channels: Collection[int] | None = None
 ) -> Iterator[Reading]:
-    """The samples of SPEC 5.3 in `values` as readings; keys are integers, or their text in JSON."""
+    """The samples of SPEC 5.8 in `values` as readings; keys are integers, or their text in JSON."""
     for key, value in values.items():
         channel = int(key)
         if channels is None or channel in channels:

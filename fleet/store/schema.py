@@ -91,8 +91,8 @@ record = Table(
     Column("body", LargeBinary, nullable=False),
     Column("received_ms", BigInteger, nullable=False),
     PrimaryKeyConstraint("node", "ts", "boot", "seq"),  # a range of time is one scan
-    UniqueConstraint("node", "boot", "seq", name="record_identity"),  # SPEC 5.1
-    Index("record_undated", "node", "boot", sqlite_where=Column("tq") == 0, postgresql_where=Column("tq") == 0),
+    UniqueConstraint("node", "boot", "seq", name="record_identity"),  # SPEC 5.3
+    Index("record_undated", "node", "boot", sqlite_where=Column("tq") < 2, postgresql_where=Column("tq") < 2),
     sqlite_with_rowid=False,
 )
 
@@ -122,7 +122,7 @@ latest = Table(
     Column("seq", BigInteger, nullable=False),
     Column("tq", Integer, nullable=False),
     Column("interval_s", Integer, nullable=False),
-    Column("values", JSON, nullable=False),  # {channel: sample} as in SPEC 5.3
+    Column("values", JSON, nullable=False),  # {channel: sample} as in SPEC 5.8
     Column("received_ms", BigInteger, nullable=False),
 )
 

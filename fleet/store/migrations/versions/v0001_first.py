@@ -99,7 +99,7 @@ def _entries() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(
-        "record_undated", "record", ["node", "boot"], sqlite_where=Column("tq") == 0, postgresql_where=Column("tq") == 0
+        "record_undated", "record", ["node", "boot"], sqlite_where=Column("tq") < 2, postgresql_where=Column("tq") < 2
     )
     op.create_table(
         "event",

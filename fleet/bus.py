@@ -1,0 +1,299 @@
+"""The only module that speaks MQTT: one session with the broker, driven by one thread of its own.
+
+paho is used through its interface for foreign event loops: reading and acknowledging in bursts costs far less than its
+own thread, which calls select() around every packet.
+What arrives is handed to `deliver` in that thread and acknowledged only when the receiver says so with `ack`. The
+session is persistent: the broker keeps what comes while the service is away, and sends again what was not acknowledged.
+"""
+
+import contextlib
+import random
+import select
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from fleet.errors import FleetError, TimedOutError, UnreachableError
+
+KEEPALIVE_S = 60
+CONNECT_S = 10  # TCP, TLS and CONNACK; a broker that restarts with a large store takes some seconds
+PUBLISH_S = 10.0  # until PUBACK; JetStream with sync "always" takes some milliseconds
+BACKOFF_FIRST_S = 0.1
+BACKOFF_MAX_S = 10.0
+_BURST = 500  # packets read before acknowledgements get their turn
+_TICK_MS = 1000  # keep-alive is looked after so often
+
+
+class Delivery(NamedTuple):
+    """One message as it came. `mid` is 0 for QoS 0; `session` tells in which connection it has to be acknowledged."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    session: int
+    at_ns: int  # UTC of its arrival
+    retained: bool
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A broker, and who we are there. Without `tls` the connection is in the clear: for tests on the loopback."""
+
+    host: str
+    port: int
+    client_id: str
+    tls: ssl.SSLContext | None = None
+    clean: bool = False  # leave no session behind: for those who only look
+
+
+@dataclass
+class _Outgoing:
+    topic: str
+    payload: bytes
+    retain: bool
+    done: threading.Event = field(default_factory=threading.Event)
+    fault: str = ""
+
+
+def tls_context(authority: Path, cert: Path, key: Path) -> ssl.SSLContext:
+    """Mutual TLS: trust that authority, show that certificate."""
+    try:
+        context = ssl.create_default_context(cafile=str(authority))
+        context.load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise FleetError(
+            "the service's certificate cannot be used",
+            hint="`fleet doctor` looks at every certificate",
+            cause=str(error),
+        ) from error
+    return context
+
+
+class Bus:
+    """`deliver(delivery)` is called in the bus's thread; False means: no room, the broker shall send it again later."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        filters: tuple[str, ...],
+        deliver: Callable[[Delivery], bool],
+        log: Callable[[str], None],
+    ) -> None:
+        self._endpoint = endpoint
+        self._filters = filters
+        self._deliver = deliver
+        self._log = log
+        self._held: set[int] = set()  # packet ids that were delivered here and not acknowledged
+        self._acks: deque[list[Delivery]] = deque()
+        self._outgoing: deque[_Outgoing] = deque()
+        self._unanswered: dict[int, _Outgoing] = {}
+        self._wake_out, self._wake_in = socket.socketpair()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
+        self._subscribed = False  # once per process: a session may be present without subscriptions
+        self._stalled = False  # a delivery found no room
+        self._holding = False  # nothing is read any more
+        self.up = threading.Event()  # connected and subscribed
+        self.session = 0  # grows with every connection
+        self.received = 0
+        self.repeated = 0  # sent again by the broker while they were being stored
+        self.fault = ""  # why the last connection ended
+        self._client: mqtt.Client | None = None
+
+    def start(self) -> None:
+        """Connect, and again whenever the connection ends; returns at once."""
+        self._thread.start()
+
+    def ack(self, done: list[Delivery]) -> None:
+        """These are safe: tell the broker. May be called from any thread."""
+        self._acks.append(done)
+        self._wake()
+
+    def publish(self, topic: str, payload: bytes, retain: bool = False, timeout_s: float = PUBLISH_S) -> None:
+        """QoS 1; returns after PUBACK. UnreachableError or TimedOutError otherwise: it may or may not have arrived."""
+        if not self.up.is_set():
+            raise UnreachableError("no connection to the broker", cause=self.fault)
+        item = _Outgoing(topic, payload, retain)
+        self._outgoing.append(item)
+        self._wake()
+        if not item.done.wait(timeout_s):
+            raise TimedOutError(f"the broker does not acknowledge {topic}")
+        if item.fault:
+            raise UnreachableError("the connection to the broker ended", cause=item.fault)
+
+    def resume(self) -> None:
+        """There is room again: make the broker repeat what was turned away, by connecting anew."""
+        if self._stalled:
+            self._stalled = False
+            self.close_connection()
+
+    def close_connection(self) -> None:
+        """Break the connection; it is made again at once."""
+        found = self._client.socket() if self._client is not None else None
+        if isinstance(found, socket.socket):
+            with contextlib.suppress(OSError):
+                found.shutdown(socket.SHUT_RDWR)
+
+    def hold(self) -> None:
+        """Read nothing more, before `stop`: what is there is left to the next session."""
+        self._holding = True
+        self._wake()
+
+    def stop(self) -> None:
+        """Send what is acknowledged, disconnect in good order, end the thread. The session stays."""
+        self._stopping.set()
+        self._wake()
+        self._thread.join()
+        self._wake_in.close()
+        self._wake_out.close()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: it is awake already; closed: it has ended
+            self._wake_out.send(b"\0", socket.MSG_DONTWAIT)
+
+    def _run(self) -> None:
+        wait_s = BACKOFF_FIRST_S
+        while not self._stopping.is_set():
+            self.fault = ""
+            try:
+                self._client = self._connect()
+                self._serve(self._client)
+            except Exception as error:  # OSError as a rule; whatever it is, the next connection may work
+                self.fault = self.fault or str(error) or type(error).__name__
+            wait_s = BACKOFF_FIRST_S if self.up.is_set() else min(wait_s * 2, BACKOFF_MAX_S)
+            self._end()
+            if not self._stopping.is_set():
+                self._log(f"broker connection ended: {self.fault or 'closed'}")
+                self._stopping.wait(wait_s * random.uniform(0.5, 1))
+
+    def _connect(self) -> mqtt.Client:
+        """A new client for every connection: nothing is left over from the one before but the session at the broker."""
+        made = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            self._endpoint.client_id,
+            clean_session=self._endpoint.clean,
+            protocol=mqtt.MQTTv311,
+            reconnect_on_failure=False,  # also keeps paho from falling back to MQTT 3.1
+            manual_ack=True,
+        )
+        if self._endpoint.tls is not None:
+            made.tls_set_context(self._endpoint.tls)
+        made.connect_timeout = CONNECT_S
+        made.on_connect = self._on_connect
+        made.on_subscribe = self._on_subscribe
+        made.on_message = self._on_message
+        made.on_publish = self._on_publish
+        made.on_socket_register_write = _leave  # packets wait for _serve, which writes them together
+        made.connect(self._endpoint.host, self._endpoint.port, KEEPALIVE_S)
+        return made
+
+    def _serve(self, client: mqtt.Client) -> None:
+        """Move packets until the connection ends or the bus stops."""
+        poller = select.poll()
+        poller.register(self._wake_in, select.POLLIN)
+        end = time.monotonic() + CONNECT_S
+        while (found := client.socket()) is not None:
+            pending = isinstance(found, ssl.SSLSocket) and found.pending() > 0
+            reads = 0 if self._holding else select.POLLIN
+            poller.register(found, reads | (select.POLLOUT if client.want_write() else 0))
+            ready = dict(poller.poll(0 if pending and reads else _TICK_MS))
+            if reads and (pending or found.fileno() in ready):
+                self._read(client)
+            if self._wake_in.fileno() in ready:
+                self._wake_in.recv(4096)
+            self._send(client)
+            if self._stopping.is_set():
+                client.disconnect()
+                client.loop_write()
+                return
+            client.loop_misc()
+            if not self.up.is_set() and time.monotonic() > end:
+                raise TimeoutError("the broker does not answer")
+
+    def _read(self, client: mqtt.Client) -> None:
+        """Read what is there, up to a burst; a read without a message means that there is no more for now."""
+        for _ in range(_BURST):
+            before = self.received
+            if client.loop_read() != mqtt.MQTT_ERR_SUCCESS or self.received == before:
+                return
+
+    def _send(self, client: mqtt.Client) -> None:
+        """Write what waits: acknowledgements of this connection, then messages."""
+        while self._acks:
+            for delivery in self._acks.popleft():
+                if delivery.session == self.session and delivery.mid:
+                    client.ack(delivery.mid, 1)
+                    self._held.discard(delivery.mid)
+        while self._outgoing:
+            item = self._outgoing.popleft()
+            mid = client.publish(item.topic, item.payload, 1, item.retain).mid
+            self._unanswered[mid] = item
+        if client.want_write():
+            client.loop_write()
+
+    def _end(self) -> None:
+        self.up.clear()
+        self._held.clear()
+        lost = list(self._unanswered.values())
+        self._unanswered.clear()
+        while self._outgoing:
+            lost.append(self._outgoing.popleft())
+        for item in lost:
+            item.fault = self.fault or "closed"
+            item.done.set()
+
+    def _on_connect(self, client: mqtt.Client, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self.fault = f"the broker refuses us: {reason}"
+            return
+        self.session += 1
+        if flags.session_present and self._subscribed:
+            self._is_up()
+        else:
+            client.subscribe([(item, 1) for item in self._filters])
+
+    def _on_subscribe(self, client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self.fault = f"the broker refuses a subscription to {', '.join(self._filters)}"
+            client.disconnect()
+            return
+        self._subscribed = True
+        self._is_up()
+
+    def _is_up(self) -> None:
+        self._log(f"connected to the broker as {self._endpoint.client_id}")
+        self.up.set()
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        self.received += 1
+        mid = message.mid
+        if mid and mid in self._held:
+            self.repeated += 1  # a packet id is free only when it is acknowledged, so it is the same message
+            return
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = "(not UTF-8)"
+        delivery = Delivery(topic, bytes(message.payload), mid, self.session, time.time_ns(), message.retain)
+        if not self._deliver(delivery):
+            self._stalled = True
+        elif mid:
+            self._held.add(mid)
+
+    def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
+        item = self._unanswered.pop(mid, None)
+        if item is not None:
+            item.done.set()
+
+
+def _leave(*_: Any) -> None:
+    pass

@@ -1,0 +1,142 @@
+"""What a message means for the store: topic and bytes in, rows out. No clock, no socket, no database.
+
+A message or entry that breaks the contract becomes a letter with the rule that it broke (SPEC 9.3). The node is taken
+from the topic, which the broker guards, never from the payload.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from fleet.bus import Delivery
+from fleet.ingest import decode
+from fleet.store.intake import Rows
+from protocol import cbor, topics
+from protocol.errors import DecodeError
+from protocol.messages import Heartbeat, Log, Reply, State
+from protocol.records import TQ_BOUND, TQ_RTC, Event
+
+_MS = 1_000_000  # ns
+_HEALTH = tuple(row[1] for row in Heartbeat.FIELDS)
+
+Handler = Callable[[Rows, int, str, bytes, int], None]  # rows, node, topic, payload, received_ms
+
+
+class Sorter:
+    """`lookup()` gives {node id: key} of every node; it is called again when an unknown id turns up."""
+
+    def __init__(self, lookup: Callable[[], Mapping[str, int]]) -> None:
+        self._lookup = lookup
+        self._nodes: Mapping[str, int] = {}
+        self._routes: dict[str, tuple[Handler, int]] = {}  # by topic; as many as nodes have topics
+        self._handlers: dict[str, Handler] = {
+            "tele": _tele,
+            "event": _event,
+            "state": _state,
+            "log": _log,
+            "reply": _reply,
+        }
+
+    def sort(self, deliveries: Iterable[Delivery]) -> Rows:
+        """The rows of a batch of messages."""
+        rows = Rows()
+        routes = self._routes
+        looked = False
+        for topic, payload, _mid, _session, at_ns, retained in deliveries:
+            received_ms = at_ns // _MS
+            try:
+                route = routes.get(topic)
+                if route is None:
+                    route, looked = self._find(topic, looked), True
+                handler, node = route
+                handler(rows, node, topic, payload, received_ms)
+                if not retained:
+                    rows.seen[node] = received_ms
+            except DecodeError as error:
+                rows.letters.append((topic, payload, str(error), received_ms))
+        return rows
+
+    def _find(self, topic: str, looked: bool) -> tuple[Handler, int]:
+        """Who handles a topic that was not seen before, and its node's key; DecodeError when nobody does."""
+        node, direction, name = topics.parse(topic)
+        handler = self._handlers.get(name) if direction == "up" else None
+        if handler is None:
+            raise DecodeError(f"nothing is expected on {direction}/{name}")
+        if node not in self._nodes and not looked:
+            self._nodes = self._lookup()
+        if node not in self._nodes:
+            raise DecodeError("no such node")
+        route = self._routes[topic] = (handler, self._nodes[node])
+        return route
+
+
+def _tele(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -> None:
+    boot, entries, up_s = decode.batch(payload)
+    if up_s is not None:
+        _bound(rows, node, boot, up_s, received_ms)
+    for body in entries:
+        try:
+            seq, t, tq, samples, interval_s = decode.record(body)
+        except DecodeError as error:
+            rows.letters.append((topic, body, f"entry: {error}", received_ms))
+            continue
+        ts = t if tq else _latest_s(t, up_s, received_ms)
+        rows.records.append((node, ts, boot, seq, tq, interval_s, body, received_ms))
+        kept = rows.latest.get(node)
+        if kept is None or ts >= kept[1]:
+            rows.latest[node] = (node, ts, boot, seq, tq, interval_s, samples, received_ms)
+
+
+def _event(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -> None:
+    boot, entries, up_s = decode.batch(payload)
+    if up_s is not None:
+        _bound(rows, node, boot, up_s, received_ms)
+    for body in entries:
+        try:
+            event = Event.decode(body)
+        except DecodeError as error:
+            rows.letters.append((topic, body, f"entry: {error}", received_ms))
+            continue
+        ts = event.t if event.tq else _latest_s(event.t, up_s, received_ms)
+        rows.events.append((node, boot, event.seq, ts, event.tq, event.code, event.phase, body, received_ms))
+
+
+def _bound(rows: Rows, node: int, boot: int, up_s: int, received_ms: int) -> None:
+    """A boot began no later than the arrival of a batch less its uptime (SPEC 5.5)."""
+    rows.anchors.append((node, boot, received_ms // 1000 - up_s, TQ_BOUND))
+
+
+def _latest_s(t: int, up_s: int | None, received_ms: int) -> int:
+    """The latest that an undated entry can have been."""
+    received_s = received_ms // 1000
+    return received_s if up_s is None else received_s - max(0, up_s - t)
+
+
+def _state(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int) -> None:
+    state = State.decode(payload)
+    health = _health(state.heartbeat)
+    row = (node, state.online, received_ms, state.boot, state.firmware, state.slot, state.config_desired)
+    rows.states.append((*row, state.config_applied, state.config_error, state.config_path, state.safe_mode, health))
+    beat = state.heartbeat
+    if beat is not None:
+        rows.health.append((node, state.boot, beat.up_s, received_ms, health))
+        if state.t and beat.time_quality >= TQ_RTC:
+            rows.anchors.append((node, state.boot, state.t - beat.up_s, beat.time_quality))
+
+
+def _health(beat: Heartbeat | None) -> str:
+    """A heartbeat as JSON: fields that are known, by name; bytes as hex."""
+    found: dict[str, Any] = {name: getattr(beat, name) for name in _HEALTH} if beat is not None else {}
+    plain = {name: value.hex() if isinstance(value, bytes) else value for name, value in found.items()}
+    return json.dumps({name: value for name, value in plain.items() if value is not None})
+
+
+def _log(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int) -> None:
+    line = Log.decode(payload)
+    rows.logs.append((node, received_ms, line.boot, line.up_ms, line.level, line.tag, line.text, line.dropped))
+
+
+def _reply(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int) -> None:
+    reply = Reply.decode(payload)
+    result = cbor.encode(reply.result)
+    rows.replies.append((reply.status, reply.code, reply.text, result, received_ms, reply.id.hex(), node))
