@@ -36,8 +36,27 @@ _COLOURS = {
 }
 
 
+_HEALTH = (
+    ("up_s", "up {}", human.span),
+    ("heap_free", "{} of heap free", human.size),
+    ("outbox_used", "{} in the outbox", human.size),
+    ("rssi_dbm", "{} dBm", str),
+    ("loop_lag_p95_ms", "loop lag {} ms", str),
+    ("ack_p95_ms", "acknowledged in {} ms", str),
+    ("mqtt_connects", "{} connections", str),
+    ("task_restarts", "{} task restarts", str),
+    ("sensor_errors", "{} sensor errors", str),
+)
+
+
 def _colour(value: Any) -> str:
     return _COLOURS.get(value, "")
+
+
+def _health_text(health: Mapping[str, Any]) -> str:
+    """The figures of the last heartbeat that a person asks for first."""
+    found = ((form, show(health[key])) for key, form, show in _HEALTH if health.get(key) is not None)
+    return ", ".join(form.format(text) for form, text in found) or "-"
 
 
 _BASE = (
@@ -72,9 +91,7 @@ NODE = View(
         Column("added", "Provisioned", lambda then: f"{then:%Y-%m-%d}"),
         Column("certificate_sha256"),
         Column("certificate_until", "Certificate until", lambda then: f"{then:%Y-%m-%d}"),
-        Column(
-            "health", "Health", lambda health: "" if not health else f"as of {human.span(health['up_s'])} after boot"
-        ),
+        Column("health", "Health", _health_text),
     ),
     id="id",
 )

@@ -135,8 +135,8 @@ def logs(node: str, lines: int, follow: bool, out: Output, directory: Path) -> N
     "command",
     cls=Command,
     examples=(
-        "fleet node command identify air-1",
-        "fleet node command lamp light-1 light-2 level=50 for_s=600",
+        "fleet node command ping air-1",
+        "fleet node command set_level light-1 light-2 level=100 seconds=3600",
         "fleet node command reboot --where 'kind=air and version<1.4' --yes --no-wait",
     ),
 )
@@ -166,7 +166,9 @@ def order(
 ) -> None:
     """Order nodes to do something, and wait for their answers.
 
-    A node that is not connected gets the command when it comes back, unless it has expired by then.
+    Every node knows ping, identify, reboot (delay_s), read_config, heartbeat and log_level (level, seconds); a light
+    node also set_level (level in steps of 0.5 %, seconds) and clear_override. A node that is not connected gets the
+    command when it comes back, unless it has expired by then.
     """
     from fleet import commands, nodes
 

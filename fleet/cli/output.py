@@ -9,6 +9,7 @@ import csv
 import json
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -162,7 +163,9 @@ class Output:
         wide = max(len(column.title) for column in columns)
         for column in columns:
             title = self.style(f"{column.title:<{wide}}", bold=True)
-            self.lines([f"{title}  {self._text(column, row)}"])
+            text = self._text(column, row)
+            first, *more = textwrap.wrap(text, max(20, self.width - wide - 2)) if "\033" not in text else [text]
+            self.lines([f"{title}  {first}", *(f"{'':<{wide}}  {line}" for line in more)])
 
     def _csv(self, view: View, rows: Sequence[Row], heading: bool) -> None:
         writer = csv.writer(self.stdout, lineterminator="\n")
