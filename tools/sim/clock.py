@@ -3,7 +3,8 @@
 `install()` puts it between asyncio and the kernel: asyncio reads its ticks here, and where it would wait for sockets
 it waits here. Time passes at the real rate while the program computes; what the real clock grants beyond that is
 credit, and it is spent only while every task sleeps, never past the next timer. So a slow machine makes a simulated
-node late, not wrong. A leap spends time as fast as the program can sleep, whatever the real clock says.
+node late, not wrong. While the program waits for an answer from the real world, which knows nothing of this clock, time
+runs at GENTLE at most: its patience stays worth something. A leap passes time as fast as the program can sleep.
 """
 
 TYPE_CHECKING = False
@@ -11,31 +12,36 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
 MILLI = 1000  # rates are in thousandths: 1000 is real time
+GENTLE = 10 * MILLI  # 15 s of patience with a TLS handshake are 1.5 s
 CREDIT_MS = 60000  # credit that is kept when the machine cannot keep up: one record interval
+LEAD_MS = 1 << 40  # asyncio's C code stamps what is ready at once with real ticks: they have to lie in the past
 PERIOD = 1 << 30  # ms after which the ticks of a 32-bit board start again (12.4 days)
 
 
 class VirtualClock:
-    """Milliseconds from `start` on, at `rate` thousandths of the real time, which `real_ms()` reads."""
+    """Milliseconds at `rate` thousandths of real time, which `real_ms()` reads; `start`: the board's first ticks."""
 
     def __init__(self, real_ms: "Callable[[], int]", rate: int = MILLI, start: int = 0) -> None:
         self._real_ms = real_ms
         self._real = real_ms()
         self._start = start
+        self._lead = self._real + LEAD_MS
         self.rate = rate
         self.elapsed_ms = 0  # since the clock was made
+        self.waits_for_peer: "Callable[[], bool]" = _never
         self._credit = 0  # thousandths of a millisecond
         self._leap = 0  # milliseconds left to leap over
         self._on_landed: "Callable[[], None] | None" = None
 
     def ticks(self) -> int:
-        """The virtual milliseconds. They do not wrap, as those of a 64-bit MicroPython do not within any test."""
+        """The virtual milliseconds for asyncio. They do not wrap, as those of a 64-bit MicroPython do not."""
         self._settle()
-        return self._start + self.elapsed_ms
+        return self._lead + self.elapsed_ms
 
     def ticks_ms(self) -> int:
-        """The same as a 32-bit board counts them: they wrap."""
-        return self.ticks() % PERIOD
+        """The same as a board counts them from its start: they wrap."""
+        self._settle()
+        return (self._start + self.elapsed_ms) % PERIOD
 
     def set_rate(self, rate: int) -> None:
         """Run at `rate` thousandths of real time from now on."""
@@ -59,9 +65,13 @@ class VirtualClock:
             poll(0)
             self._pass(min(dt, self._leap))
             return
+        rate = self.rate
+        if rate > GENTLE and self.waits_for_peer():
+            rate = GENTLE
+            self._credit = 0
         missing = dt * MILLI - self._credit
-        poll(-(-missing // self.rate) if missing > 0 else 0)
-        credit = self._credit + self._spent() * self.rate
+        poll(-(-missing // rate) if missing > 0 else 0)
+        credit = self._credit + self._spent() * rate
         step = min(dt, credit // MILLI)
         self._credit = min(credit - step * MILLI, CREDIT_MS * MILLI)
         self._pass(step)
@@ -88,6 +98,10 @@ class VirtualClock:
                 self._on_landed()
 
 
+def _never() -> bool:
+    return False
+
+
 def ticks_diff(end: int, start: int) -> int:
     """`end - start` of two readings of `ticks_ms()` that are less than half a period apart."""
     half = PERIOD // 2
@@ -100,12 +114,6 @@ def install(clock: VirtualClock) -> None:
 
     core: "Any" = asyncio.core  # type: ignore[attr-defined]
 
-    class Queue(core.TaskQueue):  # type: ignore[misc]
-        """Tasks that are ready at once are stamped with virtual ticks too, not with those of the C code."""
-
-        def push(self, task: "Any", ticks: "int | None" = None) -> None:
-            super().push(task, clock.ticks() if ticks is None else ticks)
-
     class Waiter(core.IOQueue):  # type: ignore[misc]
         """The socket poller, asked through the clock."""
 
@@ -113,6 +121,5 @@ def install(clock: VirtualClock) -> None:
             clock.wait(dt, super().wait_io_event)
 
     core.ticks = clock.ticks
-    core.TaskQueue = Queue
     core.IOQueue = Waiter
     core.new_event_loop()

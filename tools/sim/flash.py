@@ -90,7 +90,7 @@ class Flash:
         self._keep = 0
 
     def cut_after(self, operations: int, keep: "int | None" = None) -> None:
-        """The power fails in the operation `operations` from now (1: the next); `keep` bytes of it happen (None: all)."""
+        """The power fails in the operation `operations` from now (1: the next), `keep` bytes into it (None: all)."""
         self._cut_at = self.operations + operations
         self._keep = BLOCK if keep is None else keep
 

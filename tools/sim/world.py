@@ -6,6 +6,7 @@ see the same air. Runs on CPython and MicroPython; both compute with the same do
 
 import math
 
+AIR_MS = 10000  # weather is not computed more often than it changes
 _DAY = 86400
 _YEAR_DAYS = 365.2425
 _MASK = 0xFFFFFFFF
@@ -56,6 +57,8 @@ class World:
         self.epoch_s = epoch_s
         self._seed = seed
         self._place = text_seed(place)
+        self._air_ms = -1
+        self._air = Air(0.0, 0.0, 0.0, 0.0, 0.0)
 
     def utc_s(self, now_ms: int) -> int:
         """True UTC seconds, whatever the node believes."""
@@ -73,7 +76,14 @@ class World:
         return a + (b - a) * part * part * (3 - 2 * part)
 
     def air(self, now_ms: int) -> Air:
-        """The air outside."""
+        """The air outside; it changes every AIR_MS."""
+        now_ms -= now_ms % AIR_MS
+        if now_ms != self._air_ms:
+            self._air_ms = now_ms
+            self._air = self._air_at(now_ms)
+        return self._air
+
+    def _air_at(self, now_ms: int) -> Air:
         hour = (self.utc_s(now_ms) % _DAY) / 3600 + 0.6  # local solar time of Stuttgart
         traffic = self.traffic(now_ms, hour)
         temperature = self._temperature(now_ms, hour)
