@@ -1,7 +1,7 @@
 """The boot number, and how many runs in a row ended badly: decided once, at the start of a run.
 
 Boot numbers never repeat: they are on flash before anything is numbered with them, and a wiped flash starts above the
-time of its provisioning (SPEC 5.1).
+time of its provisioning (SPEC 5.3, 7.3).
 """
 
 from node.core import document
