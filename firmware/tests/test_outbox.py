@@ -1,0 +1,465 @@
+"""The outbox: order, batches, dating, bounds, damage; and against a plain list as the model."""
+
+import random
+
+from firmware.tests.fakes import EIO, Files, Settings, Time
+from node.core.frames import HEAD
+from node.core.journal import Journal
+from node.core.outbox import EVENT, RECORD, Outbox
+from node.core.segment import BLOCK, FOLDER
+from protocol.messages import MAX_ENTRIES, Batch
+from protocol.records import TQ_NTP_DAY, TQ_NTP_HOUR, TQ_UPTIME, Event, Record, Sample
+
+NOW_S = 1_800_000_000
+SAMPLES = {channel: Sample(1000 + channel) for channel in range(1, 10)}
+
+
+class Rig:
+    """A node's outbox on files that outlive `restart`."""
+
+    def __init__(self, files=None, **settings):
+        self.files = files or Files()
+        self.settings = Settings(**settings)
+        self.boot = 0
+        self.zeros = {}
+        self.restart()
+
+    def restart(self):
+        self.boot += 1
+        self.time = Time()
+        self.ready = 0
+        self.outbox = Outbox(self.files, self.time.clock, self.boot, self.settings, self.zero_s)
+        self.outbox.on_ready = self.on_ready
+        self.journal = Journal(self.outbox, self.time.clock)
+
+    def on_ready(self):
+        self.ready += 1
+
+    def zero_s(self, boot):
+        return self.time.clock.anchor_s if boot == self.boot else self.zeros.get(boot)
+
+    def know_time(self):
+        self.time.clock.set_utc(NOW_S * 1000)
+        self.zeros[self.boot] = self.time.clock.anchor_s
+
+    def record(self, count=1):
+        for _ in range(count):
+            t, tq = self.time.clock.stamp()
+            self.journal.record(SAMPLES, t, tq)
+
+    def take(self):
+        """(topic, boot, [seq...]) of the next batch with the item, or None."""
+        item = self.outbox.take()
+        if item is None:
+            return None
+        batch = Batch.decode(self.outbox.render(item))
+        kind = Record if item.name == "tele" else Event
+        return item, (item.name, batch.boot, [kind.decode(entry).seq for entry in batch.entries])
+
+    def drain(self):
+        """Everything that can be taken once all has waited long enough, acknowledged at once."""
+        self.time.sleep(self.settings("batch") * self.settings("interval_s") * 1000)
+        found = []
+        while True:
+            taken = self.take()
+            if taken is None:
+                return found
+            found.append(taken[1])
+            self.outbox.done(taken[0])
+
+    def segments(self):
+        return sorted(self.files.scan(FOLDER))
+
+
+def test_an_entry_waits_on_flash_until_it_is_acknowledged():
+    rig = Rig()
+    rig.record()
+    item, batch = rig.take()
+    assert batch == ("tele", 1, [0])
+    assert rig.take() is None
+    assert len(rig.segments()) == 1
+    rig.outbox.done(item)
+    assert rig.segments() == []
+    assert rig.outbox.used == 0
+
+
+def test_a_payload_is_the_same_at_every_rendering():
+    rig = Rig()
+    rig.record()
+    item = rig.outbox.take()
+    first = rig.outbox.render(item)
+    rig.time.sleep(5000)
+    rig.know_time()
+    assert rig.outbox.render(item) == first
+    assert Batch.decode(first).up_s == 0
+
+
+def test_a_released_batch_comes_again_before_the_rest_and_in_order():
+    rig = Rig()
+    rig.record(4)
+    items = [rig.outbox.take() for _ in range(3)]
+    rig.outbox.done(items[1])
+    for item in (items[2], items[0]):
+        rig.outbox.release(item)
+    assert [batch[2] for batch in rig.drain()] == [[0], [2], [3]]
+    assert rig.segments() == []
+
+
+def test_records_wait_for_each_other_but_not_for_ever():
+    rig = Rig(batch=5)
+    rig.record(4)
+    assert rig.take() is None
+    assert rig.ready == 0
+    rig.time.sleep(299_000)
+    rig.outbox.tick()
+    assert rig.take() is None
+    rig.time.sleep(1000)
+    rig.outbox.tick()
+    assert rig.ready == 1
+    assert rig.take()[1] == ("tele", 1, [0, 1, 2, 3])
+    rig.record(5)
+    assert rig.ready == 2
+    assert rig.take()[1] == ("tele", 1, [4, 5, 6, 7, 8])
+    assert rig.take() is None
+
+
+def test_records_of_an_earlier_boot_do_not_wait():
+    rig = Rig(batch=5)
+    rig.record(2)
+    rig.restart()
+    rig.record(1)
+    assert rig.drain() == [("tele", 1, [0, 1]), ("tele", 2, [0])]
+
+
+def test_events_go_first_and_do_not_wait():
+    rig = Rig(batch=5)
+    rig.record(5)
+    rig.journal.event(2)
+    assert rig.ready == 2
+    rig.record(5)
+    assert [batch[0] for batch in rig.drain()] == ["event", "tele", "tele"]
+
+
+def test_live_records_alternate_with_the_backlog():
+    rig = Rig(batch=5)
+    rig.record(200)
+    live = int(rig.segments()[-1][0][2:], 16)
+    assert live >= 2
+    order = [batch[2][0] for batch in rig.drain()]
+    first_live = order[0]
+    assert order[1] == 0
+    assert order[0::2][:3] == [first_live, first_live + 5, first_live + 10]
+    assert order[1::2][:3] == [0, 5, 10]
+
+
+def test_nothing_is_lost_or_doubled_when_the_outbox_is_drained():
+    rig = Rig(batch=7)
+    rig.record(500)
+    seqs = [seq for batch in rig.drain() for seq in batch[2]]
+    assert sorted(seqs) == list(range(500))
+    assert rig.segments() == []
+
+
+def test_a_batch_is_bounded_by_its_setting_by_entries_and_by_bytes():
+    rig = Rig(batch=60)
+    rig.record(300)
+    batches = rig.drain()
+    assert max(len(batch[2]) for batch in batches) <= 60
+    rig = Rig(batch=1000)
+    for channel in range(300):
+        rig.outbox.append(RECORD, Record(channel, 0, 0, {}).encode())
+    assert max(len(batch[2]) for batch in rig.drain()) == MAX_ENTRIES
+    rig = Rig(batch=60)
+    for seq in range(20):
+        rig.outbox.append(EVENT, Event(seq, 0, 0, 1, 0, {1: b"x" * 480}).encode())
+    item, batch = rig.take()
+    assert len(batch[2]) == 6
+    assert len(rig.outbox.render(item)) < 3200
+
+
+def test_entries_of_different_boots_share_a_file_but_no_batch():
+    rig = Rig(batch=60)
+    rig.record(2)
+    rig.restart()
+    rig.record(3)
+    assert len(rig.segments()) == 1
+    assert rig.drain() == [("tele", 1, [0, 1]), ("tele", 2, [0, 1, 2])]
+
+
+def test_an_undated_record_is_dated_once_the_time_is_known():
+    rig = Rig(batch=2)
+    rig.time.sleep(7000)
+    rig.record(2)
+    item = rig.outbox.take()
+    batch = Batch.decode(rig.outbox.render(item))
+    assert (Record.decode(batch.entries[0]).t, Record.decode(batch.entries[0]).tq) == (7, TQ_UPTIME)
+    assert batch.up_s == 7
+    rig.outbox.release(item)
+    rig.time.sleep(3000)
+    rig.know_time()
+    rig.record(1)
+    batch = Batch.decode(rig.outbox.render(rig.outbox.take()))
+    record = Record.decode(batch.entries[0])
+    assert (record.seq, record.t, record.tq) == (0, NOW_S - 3, TQ_NTP_DAY)
+    assert record.samples == SAMPLES
+    assert batch.up_s is None
+
+
+def test_an_undated_record_of_an_earlier_boot_is_dated_by_its_anchor():
+    rig = Rig()
+    rig.time.sleep(5000)
+    rig.record()
+    rig.zeros[1] = NOW_S
+    rig.restart()
+    item = rig.outbox.take()
+    batch = Batch.decode(rig.outbox.render(item))
+    assert Record.decode(batch.entries[0]).t == NOW_S + 5
+    assert batch.up_s is None
+
+
+def test_an_undated_record_of_an_unknown_boot_goes_without_uptime():
+    rig = Rig()
+    rig.time.sleep(5000)
+    rig.record()
+    rig.restart()
+    rig.know_time()
+    batch = Batch.decode(rig.outbox.render(rig.outbox.take()))
+    record = Record.decode(batch.entries[0])
+    assert (batch.boot, record.t, record.tq, batch.up_s) == (1, 5, TQ_UPTIME, None)
+
+
+def test_a_dated_record_is_sent_as_it_was_stored():
+    rig = Rig()
+    rig.know_time()
+    rig.record()
+    batch = Batch.decode(rig.outbox.render(rig.outbox.take()))
+    assert batch.entries == [Record(0, NOW_S, TQ_NTP_HOUR, SAMPLES).encode()]
+
+
+def test_a_day_offline_is_kept_whole():
+    rig = Rig(Files(room=960 * 1024), batch=5)
+    rig.know_time()
+    for _ in range(1440):
+        rig.record()
+        rig.time.sleep(60_000)
+    assert rig.outbox.evicted == 0
+    assert rig.outbox.used < 120 * 1024
+    rig.restart()
+    seqs = [seq for batch in rig.drain() for seq in batch[2]]
+    assert sorted(seqs) == list(range(1440))
+
+
+def test_the_bound_gives_up_the_oldest_records_and_counts_them():
+    rig = Rig(outbox_kb=16)
+    rig.journal.event(1)
+    rig.record(400)
+    assert rig.outbox.used <= rig.outbox.size == 16384
+    kept = rig.drain()
+    assert kept[0] == ("event", 1, [0])
+    seqs = sorted(seq for batch in kept[1:] for seq in batch[2])
+    assert seqs == list(range(401 - len(seqs), 401))
+    assert rig.outbox.evicted == 400 - len(seqs)
+
+
+def test_events_give_way_to_themselves_once_they_hold_half():
+    rig = Rig(outbox_kb=32)
+    rig.record(100)
+    for _ in range(2000):
+        rig.journal.event(1, 0, {1: "text of some length"})
+    kinds = [name[0] for name, _ in rig.segments()]
+    assert kinds.count("1") == 2
+    assert len(kinds) <= 8
+    rig.record(400)
+    assert [name[0] for name, _ in rig.segments()].count("0") >= 4
+
+
+def test_what_is_in_flight_is_not_given_up():
+    rig = Rig(outbox_kb=16)
+    rig.record(1)
+    item = rig.outbox.take()
+    before = rig.outbox.render(item)
+    rig.record(1000)
+    assert rig.outbox.render(item) == before
+    rig.outbox.done(item)
+    assert rig.outbox.evicted + len([seq for batch in rig.drain() for seq in batch[2]]) == 1000
+
+
+def test_with_everything_in_flight_a_new_entry_is_refused_and_counted():
+    rig = Rig(outbox_kb=16)
+    rig.record(250)
+    while rig.outbox.take() is not None:
+        pass
+    kept = sum(rig.journal.record(SAMPLES, 0, 0) for _ in range(200))
+    assert 0 < kept < 200
+    assert rig.outbox.evicted == 200 - kept
+    assert rig.journal.seq == 450
+
+
+def test_a_full_flash_makes_room_by_giving_up_the_oldest():
+    rig = Rig(Files(room=20000))
+    rig.record(600)
+    seqs = [seq for batch in rig.drain() for seq in batch[2]]
+    assert max(seqs) == 599
+    assert rig.outbox.evicted + len(seqs) == 600
+
+
+def test_a_flash_that_refuses_costs_the_new_entry_only():
+    rig = Rig()
+    rig.record(3)
+    rig.files.fail = EIO
+    assert not rig.journal.record(SAMPLES, 0, 0)
+    rig.files.fail = 0
+    rig.record(1)
+    assert sorted(seq for batch in rig.drain() for seq in batch[2]) == [0, 1, 2, 4]
+    assert rig.outbox.evicted == 1
+
+
+def test_a_torn_tail_is_left_out_and_written_around():
+    rig = Rig(batch=60)
+    rig.record(3)
+    path = FOLDER + "/" + rig.segments()[0][0]
+    for torn in (1, HEAD, HEAD + 5):
+        rig.files.data[path].extend(b"\xe1\x00\x30garbage......"[:torn])
+        rig.restart()
+        rig.record(1)
+        assert rig.drain() == [("tele", rig.boot, [0]), ("tele", rig.boot - 1, [0, 1, 2])]
+        rig.restart()
+        rig.record(3)
+        path = FOLDER + "/" + rig.segments()[0][0]
+
+
+def test_damage_within_costs_what_lies_behind_it_in_that_segment():
+    rig = Rig(batch=1)
+    rig.record(150)
+    names = rig.segments()
+    data = rig.files.data[FOLDER + "/" + names[0][0]]
+    data[len(data) // 2] ^= 0x10
+    rig.restart()
+    seqs = sorted(seq for batch in rig.drain() for seq in batch[2])
+    lost = [seq for seq in range(150) if seq not in seqs]
+    assert lost
+    assert lost == list(range(lost[0], lost[-1] + 1))
+    assert lost[-1] < 90
+    assert rig.outbox.damaged == 1
+    assert rig.segments() == []
+
+
+def test_damage_after_the_taking_gives_the_batch_up():
+    rig = Rig()
+    rig.record(1)
+    item = rig.outbox.take()
+    rig.files.data[FOLDER + "/" + rig.segments()[0][0]][-1] ^= 1
+    assert rig.outbox.render(item) is None
+    assert rig.outbox.damaged == 1
+    assert rig.segments() == []
+
+
+def test_foreign_and_empty_files_do_not_disturb():
+    files = Files()
+    foreign = {
+        "notes.txt": b"x",
+        "0-1": b"x",
+        "9-00000000": b"x",
+        "1-0000000g": b"x",
+        "1-0000000A": b"x",
+        "1-0x000001": b"x",
+        "1-00000005": b"y" * (BLOCK + 1),
+    }
+    for name, data in foreign.items():
+        files.data[FOLDER + "/" + name] = bytearray(data)
+    files.data[FOLDER + "/0-00000007"] = bytearray()
+    rig = Rig(files)
+    rig.record(2)
+    assert [batch[2] for batch in rig.drain()] == [[0], [1]]
+    assert sorted(name for name, _ in rig.segments()) == sorted(foreign)
+
+
+def test_the_age_of_the_oldest_entry():
+    rig = Rig()
+    assert rig.outbox.oldest_s() == 0
+    rig.record(2)
+    rig.time.sleep(90_000)
+    assert rig.outbox.oldest_s() == 90
+    rig.know_time()
+    rig.record(1)
+    item = rig.outbox.take()
+    assert rig.outbox.oldest_s() == 90
+    rig.outbox.done(item)
+    rig.restart()
+    assert rig.outbox.oldest_s() == 0
+    rig.time.clock.set_utc((NOW_S + 1000) * 1000)
+    assert rig.outbox.oldest_s() == 1090
+
+
+class Model:
+    """What a list would do: entries by identity, each waiting, in flight or gone."""
+
+    def __init__(self):
+        self.waiting = []
+        self.flying = []
+        self.given = {}
+
+
+def play(seed, steps):
+    """Random steps on an outbox and on the model of it; small enough bounds that all of them are met."""
+    luck = random.Random(seed) if hasattr(random, "Random") else random
+    random.seed(seed)
+    rig = Rig(outbox_kb=64, batch=luck.randint(1, 8))
+    model = Model()
+    for _ in range(steps):
+        step = luck.randint(0, 99)
+        if step < 50:
+            kind = EVENT if luck.randint(0, 5) == 0 else RECORD
+            identity = (kind, rig.boot, rig.journal.seq)
+            kept = rig.journal.event(3) if kind == EVENT else rig.journal.record(SAMPLES, 0, 0)
+            assert kept
+            model.waiting.append(identity)
+        elif step < 75:
+            take_one(rig, model)
+        elif step < 90 and model.flying:
+            item, identities = model.flying.pop(luck.randint(0, len(model.flying) - 1))
+            rig.outbox.done(item)
+        elif step < 95:
+            for item, identities in reversed(model.flying):
+                rig.outbox.release(item)
+                model.waiting.extend(identities)
+            model.flying = []
+        elif step == 95:
+            for _, identities in model.flying:
+                model.waiting.extend(identities)
+            model.flying = []
+            rig.restart()
+        else:
+            rig.time.sleep(luck.randint(1, 100_000))
+    rig.time.sleep(3_600_000)
+    while take_one(rig, model):
+        pass
+    for item, _ in model.flying:
+        rig.outbox.done(item)
+    assert model.waiting == []
+    assert rig.segments() == []
+    assert rig.outbox.evicted == rig.outbox.damaged == 0
+
+
+def take_one(rig, model):
+    """Take a batch from both; the model says whether it may be given, and that nothing more urgent waits."""
+    taken = rig.take()
+    if taken is None:
+        return False
+    item, (name, boot, seqs) = taken
+    kind = EVENT if name == "event" else RECORD
+    identities = [(kind, boot, seq) for seq in seqs]
+    for identity in identities:
+        if identity in model.waiting:
+            model.waiting.remove(identity)
+        else:
+            assert boot < rig.boot, "given twice within one boot"  # acknowledged before a restart
+    if kind == EVENT:
+        assert seqs == sorted(seqs)
+    model.flying.append((item, identities))
+    return True
+
+
+def test_the_outbox_does_what_a_list_does():
+    for seed in range(12):
+        play(seed, 400)
