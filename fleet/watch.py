@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 
 from fleet import poll
 from fleet.bus import Bus, Delivery, Endpoint, tls_context
-from fleet.config import Config
+from fleet.config import EMBEDDED, Config
 from fleet.errors import UnreachableError
 from fleet.tail import Line, lines
 from protocol.topics import PREFIX
@@ -73,7 +73,7 @@ def connected(config: Config, filters: tuple[str, ...], into: "queue.Queue[Deliv
         bus.stop()
         raise UnreachableError(
             f"the broker at {config.broker.host}:{config.broker.port} does not answer",
-            hint="is it running? `fleet serve` starts it; `fleet doctor` looks further",
+            hint="`fleet serve` starts it" if config.broker.kind == EMBEDDED else "check [broker] in fleet.toml",
             cause=fault or f"nothing came within {CONNECT_S} s",
         )
     return bus

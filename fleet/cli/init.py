@@ -11,7 +11,7 @@ from fleet.cli.options import dry_run_option, fleet_option, output_option
 from fleet.cli.output import Column, Output, View
 from fleet.errors import UsageError
 
-STEPS = View("made", (Column("what", "MADE"), Column("path", "PATH")), id="path")
+STEPS = View("made", (Column("what", "MADE"), Column("path", "PATH", wrap=True)), id="path")
 
 
 @click.command(

@@ -66,7 +66,7 @@ _BASE = (
     Column("version", "VERSION"),
     Column("config", "CONFIG", colour=_colour),
     Column("seen", "SEEN", right=True),
-    Column("tags", "TAGS"),
+    Column("tags", "TAGS", wrap=True),
 )
 _MORE = ("board", "standing", "boot", "slot", "safe_mode", "config_rev", "config_applied", "config_error")
 NODES = View("nodes", (*_BASE, *(Column(key) for key in _MORE)), id="id")
@@ -113,7 +113,7 @@ EVENTS = View(
         Column("severity", "SEVERITY", colour=_colour),
         Column("event", "EVENT"),
         Column("phase", "PHASE"),
-        Column("attributes", "ATTRIBUTES"),
+        Column("attributes", "ATTRIBUTES", wrap=True),
         Column("boot"),
         Column("seq"),
     ),
@@ -125,14 +125,14 @@ COMMANDS = View(
         Column("issued", "AGE", right=True),
         Column("name", "COMMAND"),
         Column("status", "STATUS", colour=_colour),
-        Column("answer", "ANSWER"),
+        Column("answer", "ANSWER", wrap=True),
         Column("actor", "BY"),
         Column("id"),
     ),
     id="id",
 )
-TAGGED = View("nodes", (Column("id", "NODE"), Column("tags", "TAGS")), id="id")
-RETIRED = View("retired", (Column("id", "NODE"), Column("kind", "KIND"), Column("tags", "TAGS")), id="id")
+TAGGED = View("nodes", (Column("id", "NODE"), Column("tags", "TAGS", wrap=True)), id="id")
+RETIRED = View("retired", (Column("id", "NODE"), Column("kind", "KIND"), Column("tags", "TAGS", wrap=True)), id="id")
 _RECENT = 5  # events and commands in `node show`
 
 

@@ -21,10 +21,10 @@ SETTINGS = View(
     (
         Column("name", "SETTING"),
         Column("value", "VALUE", right=True),
-        Column("unit", "UNIT"),
+        Column("unit", "UNIT", str),
         Column("default", "DEFAULT", right=True),
-        Column("set", "SET"),
-        Column("meaning", "MEANING"),
+        Column("set", "SET", lambda is_set: "set" if is_set else ""),
+        Column("meaning", "MEANING", wrap=True),
         Column("restart"),
     ),
     id="name",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from fleet.cli.output import FORMATS, Output
-from fleet.errors import UsageError
+from fleet.errors import FleetError, UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULT = Path(".fleet")
@@ -76,4 +76,5 @@ def confirm(question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(question, cause="this needs a yes, and there is nobody to ask", hint="add --yes")
-    click.confirm(question, abort=True, err=True)
+    if not click.confirm(question, err=True):
+        raise FleetError("nothing was changed", cause="the answer was no")

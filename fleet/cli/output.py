@@ -29,13 +29,17 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Column:
-    """One key of a result. Without a title it is not in the table. `show` makes its text, `colour` names its colour."""
+    """One key of a result. Without a title it is not in the table. `show` makes its text, `colour` names its colour.
+
+    On a narrow terminal the columns that `wrap` give way with more lines; the others are cut only when all else fails.
+    """
 
     key: str
     title: str = ""
     show: Callable[[Any], str] | None = None
     right: bool = False
     colour: Callable[[Any], str] | None = None
+    wrap: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ class Output:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="" if self.plain else "bold")
         columns = [column for column in view.columns if column.title]
         for column in columns:
-            table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+            table.add_column(column.title, justify="right" if column.right else "left", no_wrap=not column.wrap)
         for row in rows:
             table.add_row(*(Text.from_ansi(self._text(column, row)) for column in columns))
         console = Console(file=self.stdout, width=self.width, no_color=self.plain, highlight=False, emoji=False)

@@ -86,8 +86,8 @@ def _write(store: Store, now: int) -> None:
     for seq in range(30):
         samples = {
             channels.PM25: Sample(100 + seq, FLAG_SUSPECT if seq == 29 else FLAG_PASS),
-            channels.T_AMB: Sample(-105 + 10 * seq, FLAG_PASS, 60, 12, -110 + 10 * seq, -100 + 10 * seq),
             channels.CO2: Sample(None, 9),
+            channels.T_AMB: Sample(-105 + 10 * seq, FLAG_PASS, 60, 12, -110 + 10 * seq, -100 + 10 * seq),
         }
         record = Record(seq, start + 60 * seq, TQ_NTP_HOUR, samples)
         row = (air, record.t, BOOT, seq, record.tq, 60, record.encode(), (record.t + 60) * 1000)
