@@ -1,7 +1,9 @@
 """Writing what a broker reads, and telling a running one, whichever process it belongs to."""
 
+import contextlib
 import fcntl
 import os
+import secrets
 import signal
 import time
 from collections.abc import Iterable
@@ -11,12 +13,14 @@ from fleet import files
 from fleet.broker import mosquitto, nats
 from fleet.broker.rights import User
 from fleet.config import EMBEDDED, Config
-from fleet.errors import FleetError, TimedOutError
+from fleet.errors import FleetError, NotAllowedError, TimedOutError
 
 LOCK_NAME = "lock"
 LOG_NAME = "broker.log"
+GUARD_NAME = "guard.secret"
 CONFIRM_S = 10.0  # 10 000 users take 0.3 s
 _POLL_S = 0.02
+_SECRET_BYTES = 24
 
 
 def write(config: Config, users: Iterable[User]) -> None:
@@ -25,9 +29,19 @@ def write(config: Config, users: Iterable[User]) -> None:
     directory = config.broker_dir
     files.make_private_dir(directory)
     files.make_private_dir(directory / mosquitto.DATA_NAME)
-    files.replace(directory / nats.CONFIG_NAME, nats.config_text(config, every).encode())
+    files.replace(directory / nats.CONFIG_NAME, nats.config_text(config, every, guard_secret(config)).encode())
     files.replace(directory / mosquitto.CONFIG_NAME, mosquitto.config_text(config).encode())
     files.replace(directory / mosquitto.ACL_NAME, mosquitto.acl_text(every).encode())
+
+
+def guard_secret(config: Config) -> str:
+    """The password of the guard, random and made when it is first needed."""
+    path = config.broker_dir / GUARD_NAME
+    files.make_private_dir(config.broker_dir)
+    if not path.exists():
+        with contextlib.suppress(NotAllowedError):  # somebody else was faster
+            files.write_new(path, secrets.token_urlsafe(_SECRET_BYTES).encode())
+    return path.read_text()
 
 
 def log_file(config: Config) -> Path:

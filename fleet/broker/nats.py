@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from fleet.broker import guard
 from fleet.broker.process import Dialect
 from fleet.broker.rights import User
 from fleet.config import Config
@@ -17,6 +18,7 @@ from fleet.config import Config
 CONFIG_NAME = "nats.conf"
 DATA_NAME = "data"
 PID_NAME = "nats.pid"
+CLIENT_PORT = "client port"  # a fact of the running server
 LEAST_VERSION = (2, 15, 1)  # before it: pre-authentication memory, panics, denied retained messages replayed
 MAX_ACK_PENDING = 16384  # messages on their way to one subscription; 2**16 packet ids, some kept for others
 
@@ -27,15 +29,15 @@ _ALARMS = {
 }
 
 
-def config_text(config: Config, users: Iterable[User]) -> str:
-    """The whole file. Two brokers of one fleet differ in nothing but this text and their data."""
+def config_text(config: Config, users: Iterable[User], guard_secret: str) -> str:
+    """The whole file. Apart from MQTT it admits one user, the guard, from this machine and with a password."""
     broker = config.broker
     certs, path = config.certs_dir.absolute(), config.broker_dir.absolute()
     mega = 1 << 20
     return f"""\
 # Written by `fleet`; changes are lost. What can be chosen stands in fleet.toml.
 server_name: lumenair
-listen: "127.0.0.1:-1"  # clients of NATS itself: a free port of this machine, and no user is allowed to come that way
+listen: "127.0.0.1:-1"  # NATS itself: a free port of this machine, for the guard alone
 pid_file: {_quote(path / PID_NAME)}
 max_payload: {broker.max_payload_kb * 1024}
 max_connections: {broker.max_connections}
@@ -68,7 +70,11 @@ mqtt {{
 }}
 
 accounts {{
-  SYS {{}}
+  SYS {{
+    users: [{{user: {_quote(guard.USER)}, password: {_quote(guard_secret)}, permissions: {{
+      publish: ["$SYS.REQ.SERVER.*.KICK"], subscribe: [{_quote(guard.CONNECT_SUBJECT)}]
+    }}, allowed_connection_types: ["STANDARD"]}}]
+  }}
   FLEET {{
     jetstream: enabled
     users: [
@@ -87,6 +93,7 @@ def dialect(binary: Path, config: Config) -> Dialect:
         reloaded=re.compile(r"Reloaded server configuration"),
         failed=re.compile(r"\[FTL\] .*|Failed to reload server configuration.*|^nats-server: .*"),
         alarms=_ALARMS,
+        facts={CLIENT_PORT: re.compile(r"Listening for client connections on \S+:(\d+)")},
     )
 
 

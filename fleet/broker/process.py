@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleet.broker import tether
@@ -44,6 +44,7 @@ class Dialect:
     reloaded: re.Pattern[str]
     failed: re.Pattern[str]  # a reload that did not happen, or a start; what follows is the reason
     alarms: Mapping[str, re.Pattern[str]]  # kind of alarm -> a line that means it
+    facts: Mapping[str, re.Pattern[str]] = field(default_factory=dict)  # name -> where a line tells it (group 1)
 
 
 class BrokerProcess:
@@ -72,6 +73,7 @@ class BrokerProcess:
         self._tail: collections.deque[str] = collections.deque(maxlen=_TAIL)
         self.starts = 0
         self.alarms: collections.Counter[str] = collections.Counter()
+        self.facts: dict[str, str] = {}  # what the running child told about itself
 
     @property
     def pid(self) -> int | None:
@@ -139,6 +141,12 @@ class BrokerProcess:
             self._thread.join()
             self._thread = None
 
+    def alarm(self, kind: str, text: str) -> None:
+        """Count a breach of the rules and tell it."""
+        self.alarms[kind] += 1
+        if self._on_alarm is not None:
+            self._on_alarm(kind, text)
+
     def _own(self) -> None:
         """The thread: one child after the other."""
         log = logging.handlers.RotatingFileHandler(
@@ -188,9 +196,10 @@ class BrokerProcess:
         dialect = self._dialect
         for kind, pattern in dialect.alarms.items():
             if pattern.search(line):
-                self.alarms[kind] += 1
-                if self._on_alarm is not None:
-                    self._on_alarm(kind, line)
+                self.alarm(kind, line)
+        for name, pattern in dialect.facts.items():
+            if found := pattern.search(line):
+                self.facts[name] = found[1]
         with self._changed:
             self._tail.append(line)
             if found := dialect.failed.search(line):

@@ -16,7 +16,8 @@ import pytest
 
 from fleet import config as settings
 from fleet import pki, provision
-from fleet.broker import binary, control, mosquitto, nats
+from fleet.broker import binary, control, mosquitto
+from fleet.broker.embedded import EmbeddedBroker
 from fleet.broker.process import BrokerProcess
 from fleet.broker.rights import Role, User
 from fleet.config import Config
@@ -130,10 +131,11 @@ class Rig:
         """The broker, ready; the caller stops it."""
         self.kind = kind
         self.apply()
-        dialect = nats.dialect(binary.find().path, self.config)
         if kind == MOSQUITTO:
             dialect = mosquitto.dialect(mosquitto_program("mosquitto"), self.config)
-        self.broker = BrokerProcess(dialect, self.config.broker_dir, control.log_file(self.config))
+            self.broker = BrokerProcess(dialect, self.config.broker_dir, control.log_file(self.config))
+        else:
+            self.broker = EmbeddedBroker(binary.find().path, self.config)
         self.broker.start()
         self.broker.wait_ready()
         return self.broker
