@@ -152,7 +152,8 @@ class Bus:
         """Send what is acknowledged, disconnect in good order, end the thread. The session stays."""
         self._stopping.set()
         self._wake()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         self._wake_in.close()
         self._wake_out.close()
 

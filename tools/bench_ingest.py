@@ -193,11 +193,14 @@ def bare(port: int, meter: Meter, _directory: Path) -> Iterator[None]:
         cbor2.loads(message.payload)
         meter.one()
 
+    def on_connect(client: mqtt.Client, *_: object) -> None:
+        client.subscribe(FILTER, 1)
+
     ready = threading.Event()
     client = mqtt.Client(CallbackAPIVersion.VERSION2, "bench", clean_session=True)
     client.on_message = on_message
     client.on_subscribe = lambda *_: ready.set()
-    client.on_connect = lambda *_: client.subscribe(FILTER, 1)
+    client.on_connect = on_connect
     client.connect("127.0.0.1", port)
     client.loop_start()
     assert ready.wait(10)

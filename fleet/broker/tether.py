@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> int:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before prctl
         return 1
+    os.setpgid(0, 0)  # Ctrl-C in a terminal is for the parent, which ends its child in good order
     handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     os.set_inheritable(handle, True)
     if not _locked(handle):

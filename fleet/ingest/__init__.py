@@ -63,9 +63,10 @@ class Ingest:
     def finish(self, timeout_s: float) -> bool:
         """Store what was received and end. False: the database did not take it in time; the broker still has it."""
         self._inbox.close()
-        self._thread.join(timeout_s)
-        self._abandoned.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+            self._abandoned.set()
+            self._thread.join()
         return len(self._inbox) == 0 and not self.fault
 
     def _run(self) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Row, and_, insert, or_, select, update
+from sqlalchemy import Engine, Row, and_, insert, select, update
 
 from fleet.errors import NotFoundError
+from fleet.model import Standing
 from fleet.store import schema
 from fleet.store.dialect import reading, writing
 from fleet.store.nodes import key_of
@@ -85,13 +86,12 @@ class Commands:
             query = query.where(_COMMAND.node == key).order_by(_COMMAND.issued_s.desc(), _COMMAND.id).limit(limit)
             return [_view(row) for row in connection.execute(query)]
 
-    def due(self, now_ms: int, again_ms: int) -> list[CommandView]:
-        """Open commands of nodes that are online, never sent or last sent more than `again_ms` ago."""
+    def unanswered(self) -> list[CommandView]:
+        """Open commands of nodes that are online, oldest first."""
         joined = schema.command.join(schema.node, _NODE.key == _COMMAND.node)
         joined = joined.join(schema.node_state, _STATE.node == _COMMAND.node)
-        late = or_(_COMMAND.sent_ms.is_(None), _COMMAND.sent_ms <= now_ms - again_ms)
         query = select(schema.command, _NODE.id.label("of")).select_from(joined)
-        query = query.where(_COMMAND.status == OPEN, _STATE.online, _NODE.standing == "accepted", late)
+        query = query.where(_COMMAND.status == OPEN, _STATE.online, _NODE.standing == Standing.ACCEPTED.value)
         with reading(self._engine) as connection:
             return [_view(row) for row in connection.execute(query.order_by(_COMMAND.issued_s, _COMMAND.id))]
 
@@ -105,11 +105,12 @@ class Commands:
     def expire(self, now_s: int) -> int:
         """Close what nobody answered in time; how many."""
         over = and_(_COMMAND.status == OPEN, _COMMAND.expires_s > 0, _COMMAND.expires_s < now_s)
+        with reading(self._engine) as connection:
+            if connection.scalar(select(_COMMAND.id).where(over).limit(1)) is None:
+                return 0
+        change = update(schema.command).where(over).values(status=EXPIRED, text="no answer before it expired")
         with writing(self._engine) as connection:
-            done = connection.execute(
-                update(schema.command).where(over).values(status=EXPIRED, text="no answer before it expired")
-            )
-            return done.rowcount
+            return connection.execute(change).rowcount
 
 
 def _view(row: Row[Any]) -> CommandView:

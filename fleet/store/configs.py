@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine, Row, insert, or_, select, update
 
-from fleet.model import DesiredConfig
+from fleet.model import DesiredConfig, Standing
 from fleet.store import schema
 from fleet.store.dialect import reading, writing
 from fleet.store.nodes import key_of
@@ -23,6 +23,8 @@ class Undelivered:
     config: DesiredConfig
     sent_rev: int  # the newest revision that the broker took, 0 = none
     sent_ms: int
+    online: bool
+    said_ms: int  # when the node said so; 0 = it never said anything
 
 
 class Configs:
@@ -65,10 +67,12 @@ class Configs:
         joined = schema.node_config.join(schema.node, _NODE.key == _CONFIG.node)
         joined = joined.outerjoin(schema.node_state, _STATE.node == _CONFIG.node)
         behind = or_(_CONFIG.sent_rev < _CONFIG.rev, _STATE.config_desired < _CONFIG.rev)
-        query = select(schema.node_config, _NODE.id).select_from(joined)
+        query = select(schema.node_config, _NODE.id, _STATE.online, _STATE.received_ms).select_from(joined)
         with reading(self._engine) as connection:
-            rows = connection.execute(query.where(_NODE.standing == "accepted", behind)).all()
-        return [Undelivered(_config(row), row.sent_rev, row.sent_ms) for row in rows]
+            rows = connection.execute(query.where(_NODE.standing == Standing.ACCEPTED.value, behind)).all()
+        return [
+            Undelivered(_config(row), row.sent_rev, row.sent_ms, bool(row.online), row.received_ms or 0) for row in rows
+        ]
 
     def sent(self, node: str, rev: int, at_ms: int) -> None:
         """The broker took revision `rev` of that node's configuration."""

@@ -1,0 +1,83 @@
+"""What nodes shall get: configurations and commands, from the database to the broker.
+
+Nothing is remembered here. Every step compares what is wanted with what nodes last said, and sends what is behind; so a
+restart, a lost retained message or a broker with a new disk all heal by themselves. A node takes each only once.
+"""
+
+import time
+from collections.abc import Callable
+
+from fleet.model import DesiredConfig
+from fleet.store import Store
+from fleet.store.commands import CommandView
+from fleet.store.configs import Undelivered
+from protocol import topics
+from protocol.messages import Command, Config
+
+CONFIG_GRACE_MS = 10_000  # a State that was on its way when the configuration was sent says nothing about it
+COMMAND_AGAIN_MS = 30_000  # first repetition; each further one waits twice as long
+_DOUBLINGS = 7  # the longest pause is about an hour
+
+Publish = Callable[[str, bytes, bool], None]  # topic, payload, retain; returns when the broker has it
+
+
+def is_config_due(item: Undelivered) -> bool:
+    """The broker lacks it, or its node said later that it still has an older one."""
+    if item.sent_rev < item.config.rev:
+        return True
+    return item.online and item.said_ms > item.sent_ms + CONFIG_GRACE_MS
+
+
+def is_command_due(command: CommandView, now_ms: int) -> bool:
+    """It was never sent, or so long ago that it may have been lost."""
+    if command.sent_ms is None:
+        return True
+    return now_ms - command.sent_ms >= COMMAND_AGAIN_MS << min(max(command.sent - 1, 0), _DOUBLINGS)
+
+
+def config_message(desired: DesiredConfig) -> bytes:
+    """The payload of down/config."""
+    values = dict(desired.values)
+    message = Config(rev=desired.rev, values=values, issued=desired.issued_s, probation_s=desired.probation_s)
+    return message.encode()
+
+
+def command_message(command: CommandView) -> bytes:
+    """The payload of down/cmd."""
+    message = Command(
+        id=bytes.fromhex(command.id),
+        name=command.name,
+        args=dict(command.args),
+        issued=command.issued_s,
+        expires=command.expires_s,
+        actor=command.actor,
+    )
+    return message.encode()
+
+
+class Deliver:
+    """Call `step` every second or so. Errors of `publish` and of the store end a step; the next one begins anew."""
+
+    def __init__(
+        self, store: Store, publish: Publish, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    ) -> None:
+        self._store = store
+        self._publish = publish
+        self._now_ms = now_ms
+        self.configs = 0  # sent
+        self.commands = 0  # sent, repetitions included
+        self.expired = 0
+
+    def step(self) -> None:
+        """Send what is behind."""
+        self.expired += self._store.commands.expire(self._now_ms() // 1000)
+        for item in filter(is_config_due, self._store.configs.undelivered()):
+            wanted = item.config
+            self._publish(topics.down(wanted.node, "config"), config_message(wanted), True)
+            self._store.configs.sent(wanted.node, wanted.rev, self._now_ms())
+            self.configs += 1
+        for command in self._store.commands.unanswered():
+            if is_command_due(command, self._now_ms()):
+                self._publish(topics.down(command.node, "cmd"), command_message(command), False)
+                self._store.commands.sent(command.id, self._now_ms())
+                self.commands += 1
