@@ -17,21 +17,19 @@ from protocol.topics import is_node_id
 
 USER = "guard"
 CONNECT_SUBJECT = "$SYS.ACCOUNT.FLEET.CONNECT"
+ANSWER_SUBJECT = "_INBOX.guard"  # the server does nothing for a request without an address
+REQUESTS = ("$SYS.REQ.SERVER.*.CONNZ", "$SYS.REQ.SERVER.*.KICK")
 RETRY_S = 0.2
 CONNECT_S = 5.0
 _LINE_MAX = 4096
 _SCHEME = "lumenair:"
-_NO_ANSWER = "_INBOX.guard"  # nobody listens there, but the server does nothing for a request without an address
+_ALL = 1 << 20  # more connections than a server has
 
 
-def intruder(event: Any) -> tuple[int, str, str] | None:
-    """(connection, node, client id that it showed) of a node under a foreign client id; None for everybody else."""
-    client = event["client"]
-    user, shown = str(client.get("user", "")), str(client.get("client_id", ""))
+def foreign(user: str, shown: str) -> bool:
+    """Whether the user is a node's certificate and the client id that it showed is not that node's."""
     name = user.removeprefix(_SCHEME).partition("/")[0]
-    if not user.startswith(_SCHEME) or not is_node_id(name) or shown == name:
-        return None
-    return int(client["id"]), name, shown
+    return user.startswith(_SCHEME) and is_node_id(name) and shown != name
 
 
 class Guard:
@@ -76,22 +74,31 @@ class Guard:
             self._socket = link
             server = json.loads(lines.readline(_LINE_MAX).removeprefix(b"INFO "))["server_id"]
             own = {"user": USER, "pass": self._password, "verbose": False, "pedantic": False, "lang": "python"}
-            _send(link, f"CONNECT {json.dumps(own)}", f"SUB {CONNECT_SUBJECT} 1", "PING")
+            order = json.dumps({"auth": True, "limit": _ALL})  # whoever came before us
+            _send(link, f"CONNECT {json.dumps(own)}", f"SUB {CONNECT_SUBJECT} 1", f"SUB {ANSWER_SUBJECT} 2")
+            _send(link, f"PUB $SYS.REQ.SERVER.{server}.CONNZ {ANSWER_SUBJECT} {len(order)}", order)
             link.settimeout(None)
             while line := lines.readline(_LINE_MAX).split():
-                if line[0] == b"MSG":
-                    self._judge(link, server, json.loads(lines.read(int(line[-1]) + 2)))
-                elif line[0] == b"PING":
+                if line[0] == b"PING":
                     _send(link, "PONG")
-                elif line[0] == b"PONG":
-                    self._watching.set()
+                elif line[0] == b"MSG":
+                    self._hear(link, server, json.loads(lines.read(int(line[-1]) + 2)))
 
-    def _judge(self, link: socket.socket, server: str, event: Any) -> None:
-        found = intruder(event)
-        if found is not None:
-            connection, node, shown = found
+    def _hear(self, link: socket.socket, server: str, said: Any) -> None:
+        """An event about one new connection, the list of those that were there before, or the answer to an order."""
+        if "client" in said:
+            new = said["client"]
+            self._judge(link, server, new["id"], new.get("user", ""), new.get("client_id", ""))
+        elif "connections" in said.get("data", ()):
+            for old in said["data"]["connections"]:
+                self._judge(link, server, old["cid"], old.get("authorized_user", ""), old.get("mqtt_client", ""))
+            self._watching.set()
+
+    def _judge(self, link: socket.socket, server: str, connection: int, user: str, shown: str) -> None:
+        if foreign(user, shown):
+            node = user.removeprefix(_SCHEME).partition("/")[0]
             order = json.dumps({"cid": connection})
-            _send(link, f"PUB $SYS.REQ.SERVER.{server}.KICK {_NO_ANSWER} {len(order)}", order)
+            _send(link, f"PUB $SYS.REQ.SERVER.{server}.KICK {ANSWER_SUBJECT} {len(order)}", order)
             self._on_intruder(f"{node} took the client id {shown} and was cut off: `fleet node retire {node}` ends it")
 
 

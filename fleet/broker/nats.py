@@ -72,7 +72,7 @@ mqtt {{
 accounts {{
   SYS {{
     users: [{{user: {_quote(guard.USER)}, password: {_quote(guard_secret)}, permissions: {{
-      publish: ["$SYS.REQ.SERVER.*.KICK"], subscribe: [{_quote(guard.CONNECT_SUBJECT)}]
+      publish: {json.dumps(guard.REQUESTS)}, subscribe: {json.dumps([guard.CONNECT_SUBJECT, guard.ANSWER_SUBJECT])}
     }}, allowed_connection_types: ["STANDARD"]}}]
   }}
   FLEET {{

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet.broker import guard
+from fleet.broker import binary, control, guard, nats
 from fleet.broker.embedded import INTRUDER, EmbeddedBroker
+from fleet.broker.process import BrokerProcess
 from fleet.tests.rig import NATS, Rig, wait_for
 
 # sentence: (user of the connection, client id that it shows, whether it is an intruder)
@@ -26,9 +27,7 @@ EVENTS = {
 @pytest.mark.parametrize("sentence", EVENTS)
 def test_judgement(sentence: str) -> None:
     user, shown, wrong = EVENTS[sentence]
-    found = guard.intruder({"client": {"id": 7, "user": user, "client_id": shown}})
-    assert (found is not None) is wrong
-    assert found is None or found[0] == 7
+    assert guard.foreign(user, shown) is wrong
 
 
 @pytest.fixture
@@ -55,6 +54,34 @@ def test_a_node_under_a_foreign_client_id_is_off_at_once(rig: Rig) -> None:
         other.publish("lum/1/pole-2/up/tele", b"")
         assert not owner.off.is_set()
     assert broker.alarms[INTRUDER] == 1
+
+
+def test_whoever_came_before_the_guard_is_found(tmp_path: Path) -> None:
+    rig = Rig.create(tmp_path)
+    rig.add("pole-1", "pole-2")
+    broker = BrokerProcess(nats.dialect(binary.find().path, rig.config), rig.config.broker_dir, tmp_path / "log" / "x")
+    broker.start()
+    told: list[str] = []
+    watch = guard.Guard(lambda: int(broker.facts[nats.CLIENT_PORT]), control.guard_secret(rig.config), told.append)
+    try:
+        broker.wait_ready()
+        with rig.client("pole-1") as fine, rig.client("pole-2", "pole-9") as thief:
+            watch.start()
+            wait_for(thief.off.is_set, "the end of the connection")
+            assert not fine.off.is_set()
+        wait_for(lambda: told, "the alarm")
+        assert "`fleet node retire pole-2`" in told[0]
+    finally:
+        watch.stop()
+        broker.stop()
+
+
+def test_a_guard_with_the_wrong_secret_does_not_watch(rig: Rig) -> None:
+    port = int(watched(rig).facts[nats.CLIENT_PORT])
+    watch = guard.Guard(lambda: port, "wrong", lambda _: None)
+    watch.start()
+    assert not watch.wait_watching(0.5)
+    watch.stop()
 
 
 def test_the_guard_returns_with_the_broker_and_survives_a_reload(rig: Rig) -> None:
@@ -85,11 +112,11 @@ def test_whoever_does_not_know_the_secret_id_cannot_touch_what_is_queued_for_the
 
 def test_nobody_else_may_use_the_broker_inside(rig: Rig) -> None:
     broker = watched(rig)
-    port = int(broker.facts["client port"])
+    port = int(broker.facts[nats.CLIENT_PORT])
     for name, word in (("guard", "wrong"), ("lumenair:service.fleet/1", ""), ("", "")):
         assert talk(port, {"user": name, "pass": word}, "PING").startswith(b"-ERR 'Authorization Violation'")
     word = (rig.config.broker_dir / "guard.secret").read_text()
-    for order in ("SUB > 1", "SUB $SYS.> 1", "PUB lum.1.pole-1.down.cmd 0\r\n", "PUB $SYS.REQ.SERVER.PING.CONNZ 0\r\n"):
+    for order in ("SUB > 1", "SUB $SYS.> 1", "PUB lum.1.pole-1.down.cmd 0\r\n", "PUB $SYS.REQ.SERVER.PING.VARZ 0\r\n"):
         assert b"-ERR 'Permissions Violation" in talk(port, {"user": guard.USER, "pass": word}, order + "\r\nPING")
     assert (rig.config.broker_dir / "guard.secret").stat().st_mode & 0o777 == 0o600
     assert (rig.config.broker_dir / "nats.conf").stat().st_mode & 0o777 == 0o600
