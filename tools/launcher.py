@@ -144,6 +144,7 @@ class NodeProcess:
             stderr=asyncio.subprocess.STDOUT,
             limit=LINE_MAX,
             preexec_fn=tied(),
+            start_new_session=True,  # Ctrl-C is for whoever runs the nodes
         )
 
     async def _live(self) -> None:

@@ -49,6 +49,7 @@ class ServiceProcess:
                 stdout=log,
                 stderr=asyncio.subprocess.STDOUT,
                 preexec_fn=tied(),
+                start_new_session=True,  # Ctrl-C is for whoever runs the test bench
             )
         try:
             async with asyncio.timeout(READY_S):

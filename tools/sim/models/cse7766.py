@@ -34,6 +34,7 @@ class Cse7766(Part):
         self._begin_ms = now_ms()
         self._sent = 0  # bytes since the beginning
         self._frame = b""
+        self._frame_ms = -1
         self._buffer = bytearray()
 
     def any(self) -> int:
@@ -62,7 +63,8 @@ class Cse7766(Part):
         return len(buf)
 
     def _advance(self) -> None:
-        age = self.now_ms() - self._begin_ms
+        now = self.now_ms()
+        age = now - self._begin_ms
         byte = min((age % _PERIOD_MS) * 4800 // 11000, _FRAME)
         total = age // _PERIOD_MS * _FRAME + byte
         if "unplugged" in self.faults:
@@ -70,14 +72,13 @@ class Cse7766(Part):
         last = min(total, self._sent + _BUFFER - len(self._buffer))
         while self._sent < last:
             at = self._sent % _FRAME
-            if at == 0 or not self._frame:
+            if (at == 0 or not self._frame) and self._frame_ms != now:  # frames of one look at the UART are alike
+                self._frame_ms = now
                 self._frame = self._make()
             part = self._frame[at : at + last - self._sent]
             self._buffer.extend(part)
             self._sent += len(part)
-        if self._sent < total:
-            self._sent = total  # the buffer was full
-            self._frame = b""
+        self._sent = total  # what the buffer had no room for is lost
 
     def _make(self) -> bytes:
         """The frame for this moment."""

@@ -1,0 +1,44 @@
+"""What a run of the demonstration proved, as one JSON object."""
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from fleet.broker import binary
+from tools.testbed import Account, Testbed
+
+PACKAGES = ("cbor2", "paho-mqtt", "sqlalchemy")
+
+
+def summary(bed: Testbed, account: Account, first_record_s: float | None, seconds: float) -> dict[str, Any]:
+    """The result; `problem` is empty when every node reported, nothing is lost and nothing is there twice."""
+    nats = f"nats-server {binary.find().version}"
+    return {
+        "nodes": len(account.records),
+        "records": sum(account.records.values()),
+        "lost": len(account.lost),
+        "duplicates": account.duplicates,
+        "first_record_s": None if first_record_s is None else round(first_record_s, 1),
+        "broker": nats,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "redelivered": account.redelivered,
+        "refused": account.refused,
+        "rate": bed.world.rate,
+        "seconds": round(seconds, 1),
+        "records_by_node": {seat.node: account.records.get(seat.node, 0) for seat in bed.seats},
+        "problem": problem(bed, account),
+    }
+
+
+def problem(bed: Testbed, account: Account) -> str:
+    """What went wrong, or nothing."""
+    silent = [seat.node for seat in bed.seats if not account.records.get(seat.node)]
+    if silent:
+        return f"no record from {', '.join(silent)}"
+    if account.lost:
+        return f"{len(account.lost)} entries did not arrive, for example {min(account.lost)}"
+    if account.duplicates:
+        return f"{account.duplicates} entries are stored twice"
+    if account.refused:
+        return f"{account.refused} messages were refused: fleet doctor says why"
+    return ""

@@ -1,0 +1,96 @@
+"""What the demonstration shows: one row per node, and one line about all of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.table import Table
+
+from fleet.model import Reading
+from fleet.store import Store
+from protocol import channels, registry
+
+SHOWN = {
+    "air": (channels.PM25, channels.CO2, channels.T_AMB),
+    "light": (channels.LEVEL_ACTUAL, channels.P_ACTIVE, channels.V),
+}
+_NAMES = {channels.T_AMB: "T", channels.LEVEL_ACTUAL: "level", channels.P_ACTIVE: "P", channels.V: "U"}
+_UNITS = {"Cel": "°C", "ug/m3": "µg/m³", "[ppm]": "ppm"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is known about one node now."""
+
+    node: str
+    kind: str
+    online: bool | None  # None: it said nothing yet
+    boot: int
+    records: int
+    newest_s: int | None  # UTC of the newest record
+    values: Mapping[int, Reading]
+
+    @property
+    def state(self) -> str:
+        """One word."""
+        return "starts" if self.online is None else "online" if self.online else "offline"
+
+    @property
+    def newest(self) -> str:
+        """Time of day of the newest record, UTC."""
+        return "" if self.newest_s is None else datetime.fromtimestamp(self.newest_s, UTC).strftime("%H:%M")
+
+    @property
+    def text(self) -> str:
+        """The values of SHOWN."""
+        return "  ".join(value_text(self.values[channel]) for channel in SHOWN[self.kind] if channel in self.values)
+
+
+def value_text(reading: Reading) -> str:
+    """A reading with name and unit: `PM2.5 11.3 µg/m³`."""
+    channel = registry.channel(reading.channel)
+    assert channel is not None  # every id of SHOWN is registered
+    name = _NAMES.get(channel.id, channel.label)
+    if reading.mean is None:
+        return f"{name} -"
+    digits = 0 if channel.per == 1 else 1
+    return f"{name} {reading.mean / channel.per:.{digits}f} {_UNITS.get(channel.ucum, channel.ucum)}"
+
+
+def lines(store: Store, counts: Mapping[str, int]) -> list[Line]:
+    """One line per node of the fleet; `counts` are the records of each."""
+    latest: dict[str, dict[int, Reading]] = {}
+    for reading in store.readings.latest():
+        latest.setdefault(reading.node, {})[reading.channel] = reading
+    found = []
+    for view in store.nodes.views():
+        values = latest.get(view.node.id, {})
+        state = view.state
+        found.append(
+            Line(
+                view.node.id,
+                view.node.kind.value,
+                state.online if state else None,
+                state.boot if state else 0,
+                counts.get(view.node.id, 0),
+                max((reading.t_s for reading in values.values()), default=None),
+                values,
+            )
+        )
+    return found
+
+
+def render(rows: Iterable[Line], title: str) -> Table:
+    """The live table; it fits 80 columns."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, expand=False)
+    for name, right in (("NODE", False), ("STATE", False), ("RECORDS", True), ("UTC", False), ("NEWEST RECORD", False)):
+        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    for row in rows:
+        colour = {"online": "green", "offline": "red", "starts": "yellow"}[row.state]
+        table.add_row(row.node, f"[{colour}]{row.state}[/]", str(row.records), row.newest, row.text)
+    return table
+
+
+def plain(rows: Iterable[Line]) -> str:
+    """The same in one line, for a log."""
+    return "  ".join(f"{row.node} {row.state} {row.records}" for row in rows)
