@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 
 from fleet import config as settings
 from fleet import nodes, pki, status, watch
-from fleet.broker import binary
+from fleet.broker import binary, control
 from fleet.config import EMBEDDED, Config
 from fleet.errors import FleetError
 from fleet.model import Standing
@@ -180,12 +180,23 @@ def _program(patient: Patient) -> Iterator[Finding]:
 
 
 def _service(patient: Patient) -> Iterator[Finding]:
-    if patient.running:
-        yield Finding("service", OK, "runs")
-        return
     last = status.newest_figures(patient.store, patient.now_s)
-    since = f", last seen {last[0]} s ago" if last else ""
-    yield Finding("service", FAIL, f"does not run{since}", "start it: fleet serve")
+    if not patient.running or last is None:
+        since = f", last seen {last[0]} s ago" if last else ""
+        yield Finding("service", FAIL, f"does not run{since}", "start it: fleet serve")
+        return
+    figures = last[1]
+    faults = [figures[name] for name in ("database_fault", "connection_fault") if figures.get(name)]
+    if faults:
+        yield Finding(
+            "service", WARN, f"runs, but {'; '.join(faults)}", f"see {patient.config.log_dir / 'service.log'}"
+        )
+    else:
+        yield Finding("service", OK, f"runs as process {figures.get('pid')}, {figures.get('waiting', 0)} messages wait")
+    alarms = figures.get("broker_alarms") or {}
+    if alarms:
+        text = ", ".join(f"{kind} ({count})" for kind, count in alarms.items())
+        yield Finding("broker alarms", WARN, text, f"who it was stands in {control.log_file(patient.config)}")
 
 
 def _broker(patient: Patient) -> Iterator[Finding]:

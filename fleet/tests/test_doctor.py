@@ -156,7 +156,13 @@ def test_a_service_that_runs(fleet: Path) -> None:
     with Store.open(settings.load(fleet).store_url) as store:
         store.journal.add_figures((NOW - 2) * 1000, {})
     assert found(fleet)["service"].status == OK
-    assert found(fleet, NOW + 60)["service"].text == "does not run, last seen 62 s ago"
+    with Store.open(settings.load(fleet).store_url) as store:
+        figures = {"database_fault": "the disk is full", "broker_alarms": {"violation": 3}}
+        store.journal.add_figures((NOW - 1) * 1000, figures)
+    findings = found(fleet)
+    assert findings["service"].text == "runs, but the disk is full"
+    assert (findings["broker alarms"].status, findings["broker alarms"].text) == (WARN, "violation (3)")
+    assert found(fleet, NOW + 60)["service"].text == "does not run, last seen 61 s ago"
 
 
 def test_on_the_command_line(fleet: Path) -> None:
