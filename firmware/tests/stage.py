@@ -41,8 +41,8 @@ def bench(kind, epoch_s=EPOCH_S, seed=1, place="x"):
     return time, Bench(kind, time.now, World(seed, place, epoch_s))
 
 
-class Over(Exception):
-    """The scene has ended."""
+class Over(BaseException):
+    """The scene has ended; to the task it looks like being cancelled."""
 
 
 class Journal:

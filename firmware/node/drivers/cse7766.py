@@ -51,6 +51,10 @@ class Cse7766:
         self._fill = 0
         self._pulses = -1
 
+    def restart(self) -> None:
+        """Bytes were skipped: what comes next does not continue what came before."""
+        self._fill = 0
+
     def feed(self, data: "Bytes", count: int) -> int:
         """Take the first `count` bytes of `data`; returns how many good frames they completed."""
         before = self.frames
