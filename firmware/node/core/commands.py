@@ -43,7 +43,7 @@ class CommandError(Exception):
     """A handler refuses or fails: `code` is E_* of protocol.messages, `text` says why in one line."""
 
     def __init__(self, code: int, text: str = "") -> None:
-        Exception.__init__(self, text)
+        super().__init__(text)
         self.code = code
         self.text = text
 
