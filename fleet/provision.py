@@ -85,9 +85,10 @@ class Provisioner:
     def provision(self, *requests: Request) -> list[Identity]:
         """Make new nodes and admit them; what each needs in its flash comes back, and its key is kept nowhere else."""
         now = self._now_s()
+        self._refuse_used(requests)
+        issues = [self._authority.issue_node(request.node, self._config.pki.node_days, now) for request in requests]
         made = []
-        for request in requests:
-            issued = self._authority.issue_node(request.node, self._config.pki.node_days, now)
+        for request, issued in zip(requests, issues, strict=True):
             node = Node(id=request.node, kind=request.kind, board=request.board, added_s=now, tags=request.tags)
             self._register.add(_certified(node, issued.cert, now))
             made.append(self._identity(request, issued, now))
@@ -111,6 +112,16 @@ class Provisioner:
             self._register.replace(replace(old, standing=Standing.RETIRED, retired_s=now))
             self._authority.revoke(self._config.ca_dir, old.cert_serial, now)
         self._apply()
+
+    def _refuse_used(self, requests: tuple[Request, ...]) -> None:
+        """All or none: a node whose key nobody got would be a loss."""
+        used = {node.id for node in self._register.all()}
+        for request in requests:
+            if request.node in used:
+                raise NotAllowedError(
+                    f"there is a node {request.node} already", hint="choose another id: ids are never used again"
+                )
+            used.add(request.node)
 
     def _accepted(self, node: str) -> Node:
         found = self._register.get(node)

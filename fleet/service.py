@@ -25,8 +25,8 @@ from typing import Any
 
 import fleet
 from fleet import provision
-from fleet.broker import binary, control, nats
-from fleet.broker.process import BrokerProcess
+from fleet.broker import binary
+from fleet.broker.embedded import EmbeddedBroker
 from fleet.bus import Bus, Endpoint, tls_context
 from fleet.config import EMBEDDED, Config
 from fleet.deliver import Deliver
@@ -112,13 +112,11 @@ def _logger(directory: Path) -> Iterator[logging.Logger]:
 
 
 @contextmanager
-def _broker(config: Config, program: str | None, log: logging.Logger) -> Iterator[BrokerProcess]:
+def _broker(config: Config, program: str | None, log: logging.Logger) -> Iterator[EmbeddedBroker]:
     """The embedded broker, ready."""
-    dialect = nats.dialect(binary.find(program).path, config)
-    made = BrokerProcess(
-        dialect,
-        config.broker_dir,
-        control.log_file(config),
+    made = EmbeddedBroker(
+        binary.find(program).path,
+        config,
         on_alarm=lambda kind, line: log.warning("broker %s: %s", kind, line),
         on_ready=lambda: log.info("broker ready"),
     )
@@ -168,7 +166,7 @@ class _Repeat:
 class _Service:
     """Everything between the broker and the database."""
 
-    def __init__(self, config: Config, store: Store, broker: BrokerProcess | None, log: logging.Logger) -> None:
+    def __init__(self, config: Config, store: Store, broker: EmbeddedBroker | None, log: logging.Logger) -> None:
         self._config = config
         self._store = store
         self._broker = broker

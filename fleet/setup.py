@@ -65,7 +65,18 @@ def plan(
         Step(Path(config.store_url), "the database", lambda: _make_store(config)),
         Step(config.broker_dir / "nats.conf", "the broker's configuration", lambda: _make_broker(config)),
     )
-    return Plan(config, tuple(step for step in makes if not step.path.exists()))
+    missing = tuple(step for step in makes if not step.path.exists())
+    _refuse_second_authority(config, missing)
+    return Plan(config, missing)
+
+
+def _refuse_second_authority(config: Config, missing: tuple[Step, ...]) -> None:
+    """Certificates of an authority that is lost cannot be completed, only restored."""
+    authority = config.ca_dir / "ca.pem"
+    if any(step.path == authority for step in missing) and any(config.certs_dir.glob("*.pem")):
+        raise NotAllowedError(
+            f"{authority} is missing, and certificates that it signed are there", hint="restore a backup"
+        )
 
 
 def _config(directory: Path, given: Mapping[str, Mapping[str, Any]]) -> Config:
