@@ -130,7 +130,18 @@ def obey(order, link, source, state):
         say(queued=link.publish(name, text.encode(), retain))
     if "stats" in order:
         stats = link.stats
-        fields = ("connects", "attempts", "resumed", "resends", "last_reason", "acked", "strays", "oversize", "unknown")
+        fields = (
+            "connects",
+            "attempts",
+            "resumed",
+            "resends",
+            "last_reason",
+            "acked",
+            "strays",
+            "received",
+            "oversize",
+            "unknown",
+        )
         found = {name: getattr(stats, name) for name in fields}
         found.update(
             up=link.up,
@@ -180,10 +191,14 @@ def link_of(config, clock, source):
         random_of(config.get("seed", 7)),
         lambda level, tag, text: say(log=text, level=level, ms=clock.uptime_ms()),
         boot=5,
+        set_rtc=lambda utc_s: say(rtc=utc_s),
+        heap=lambda: (1000, config.get("largest")),
         secure=bool(config.get("ca")),
     )
     for name in ("cmd", "config"):
-        link.handlers[name] = lambda data, name=name: say(got=name, size=len(data), text=str(data[:40], "utf-8"))
+        link.handlers[name] = lambda data, name=name: say(
+            got=name, size=len(data), text=str(data[:40], "utf-8"), ms=clock.uptime_ms()
+        )
     link.on_up.append(lambda: say(up=link.stats.connects, resumed=link.stats.resumed))
     return link
 
@@ -191,7 +206,9 @@ def link_of(config, clock, source):
 async def main(config):
     speed = config.get("speed", 1)
     source = Source()
-    link = link_of(config, Clock(quicken(speed) if speed > 1 else time.ticks_ms), source)
+    clock = Clock(quicken(speed) if speed > 1 else time.ticks_ms)
+    clock.floor_s = config.get("floor_s", 0)
+    link = link_of(config, clock, source)
     state = {"lag": 0, "beats": 0, "step": 10 * speed, "speed": speed}
     state["ticker"] = asyncio.create_task(ticker(state))
     run = asyncio.create_task(link.run(nothing))

@@ -22,7 +22,7 @@ from tools.interpreter import ROOT, micropython
 NATS = "nats"
 MOSQUITTO = "mosquitto"
 MOSQUITTO_BINARY = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 NODE = "n-1"
 
 
@@ -225,12 +225,13 @@ class Packet(tuple[int, int, bytes]):
 
 
 class Proxy:
-    """Forwards TCP to `port`. `sent` and `answers` hold the MQTT packets of both directions when `plain`."""
+    """Forwards TCP to `port`, unless `refuse` is set. `sent` and `answers` hold the MQTT packets of both directions when `plain`."""
 
     def __init__(
         self, port: int, *, host: str = "127.0.0.1", own_port: int = 0, plain: bool = True, piece: int = 0
     ) -> None:
         self.drop_pubacks = False
+        self.refuse = False
         self.sent: list[Packet] = []
         self.answers: list[Packet] = []
         self._to = port
@@ -255,6 +256,8 @@ class Proxy:
             except OSError:
                 return
             try:
+                if self.refuse:
+                    raise OSError("refused")
                 far = socket.create_connection(("127.0.0.1", self._to))
             except OSError:
                 near.close()

@@ -243,6 +243,7 @@ class Link:
             kind = parser.next()
             while kind:
                 while self._session.congested():
+                    self._wake.set()
                     self._drained.clear()
                     await self._drained.wait()
                 self._handle(self._session.received(parser, kind, self._clock.uptime_ms()))

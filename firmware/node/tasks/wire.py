@@ -86,14 +86,15 @@ class Wire:
     """One stream connection."""
 
     def __init__(self) -> None:
-        self._raw: "Any" = socket.socket()
-        self._stream: "Any" = self._raw
-        self._polled: "Any" = self._raw
+        self._raw: "Any" = None
+        self._stream: "Any" = None
+        self._polled: "Any" = None
 
     async def open(self, ip: str, port: int, host: str, context: "ssl.SSLContext | None", first: memoryview) -> None:
         """Connect, do the handshake when there is a context (for a broker called `host`), and send `first`.
 
         Raises OSError, or ValueError when the certificate of the broker is refused. Has no time limit of its own."""
+        self._raw = self._stream = self._polled = socket.socket()
         self._raw.setblocking(False)
         try:
             self._raw.connect(address_of(ip, port))
@@ -129,7 +130,8 @@ class Wire:
         """Close at once, whatever state it is in."""
         for sock in (self._stream, self._raw):
             try:
-                sock.close()
+                if sock is not None:
+                    sock.close()
             except OSError:
                 pass
 
