@@ -225,7 +225,7 @@ class Packet(tuple[int, int, bytes]):
 
 
 class Proxy:
-    """Forwards TCP to `port`, unless `refuse` is set. `sent` and `answers` hold the MQTT packets of both directions when `plain`."""
+    """Forwards TCP to `port`, unless `refuse` is set; notes the MQTT packets of both directions when `plain`."""
 
     def __init__(
         self, port: int, *, host: str = "127.0.0.1", own_port: int = 0, plain: bool = True, piece: int = 0
