@@ -11,10 +11,10 @@ _POINTER = "/slot.cbor"
 
 def choose(data: bytes) -> "tuple[str, bytes | None]":
     """(slot to run, pointer to write before it runs or None) for the bytes of the pointer, b"" when there is none."""
-    if len(data) != 10 or data[:3] != b"\xa3\x01\x61" or data[4:6] != b"\x02\x61" or data[8] != 3:
+    if len(data) != 9 or data[:3] != b"\xa3\x01\x61" or data[4:6] != b"\x02\x61" or data[7] != 3:
         return "a", None
-    if data[6:7] in (b"a", b"b") and 0 < data[9] < 24:
-        return data[6:7].decode(), data[:9] + bytes((data[9] - 1,))
+    if data[6:7] in (b"a", b"b") and 0 < data[8] < 24:
+        return data[6:7].decode(), data[:8] + bytes((data[8] - 1,))
     return "b" if data[3:4] == b"b" else "a", None
 
 

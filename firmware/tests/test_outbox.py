@@ -392,74 +392,75 @@ def test_the_age_of_the_oldest_entry():
 
 
 class Model:
-    """What a list would do: entries by identity, each waiting, in flight or gone."""
+    """An outbox and what a list would do: entries by identity, each waiting, in flight or gone."""
 
-    def __init__(self):
+    def __init__(self, seed):
+        random.seed(seed)
+        self.rig = Rig(outbox_kb=64, batch=random.randint(1, 8))
         self.waiting = []
-        self.flying = []
-        self.given = {}
+        self.flying = []  # (item, identities)
 
+    def play(self, steps):
+        """Random steps, then everything out."""
+        odds = (self.append,) * 50 + (self.take,) * 25 + (self.done,) * 15 + (self.release,) * 5 + (self.pass_time,) * 4
+        odds += (self.restart,)
+        for _ in range(steps):
+            odds[random.randint(0, len(odds) - 1)]()
+        self.rig.time.sleep(3_600_000)
+        while self.take():
+            pass
+        while self.flying:
+            self.done()
 
-def play(seed, steps):
-    """Random steps on an outbox and on the model of it; small enough bounds that all of them are met."""
-    luck = random.Random(seed) if hasattr(random, "Random") else random
-    random.seed(seed)
-    rig = Rig(outbox_kb=64, batch=luck.randint(1, 8))
-    model = Model()
-    for _ in range(steps):
-        step = luck.randint(0, 99)
-        if step < 50:
-            kind = EVENT if luck.randint(0, 5) == 0 else RECORD
-            identity = (kind, rig.boot, rig.journal.seq)
-            kept = rig.journal.event(3) if kind == EVENT else rig.journal.record(SAMPLES, 0, 0)
-            assert kept
-            model.waiting.append(identity)
-        elif step < 75:
-            take_one(rig, model)
-        elif step < 90 and model.flying:
-            item, identities = model.flying.pop(luck.randint(0, len(model.flying) - 1))
-            rig.outbox.done(item)
-        elif step < 95:
-            for item, identities in reversed(model.flying):
-                rig.outbox.release(item)
-                model.waiting.extend(identities)
-            model.flying = []
-        elif step == 95:
-            for _, identities in model.flying:
-                model.waiting.extend(identities)
-            model.flying = []
-            rig.restart()
-        else:
-            rig.time.sleep(luck.randint(1, 100_000))
-    rig.time.sleep(3_600_000)
-    while take_one(rig, model):
-        pass
-    for item, _ in model.flying:
-        rig.outbox.done(item)
-    assert model.waiting == []
-    assert rig.segments() == []
-    assert rig.outbox.evicted == rig.outbox.damaged == 0
+    def append(self):
+        rig = self.rig
+        kind = EVENT if random.randint(0, 5) == 0 else RECORD
+        self.waiting.append((kind, rig.boot, rig.journal.seq))
+        assert rig.journal.event(3) if kind == EVENT else rig.journal.record(SAMPLES, 0, 0)
 
-
-def take_one(rig, model):
-    """Take a batch from both; the model says whether it may be given, and that nothing more urgent waits."""
-    taken = rig.take()
-    if taken is None:
-        return False
-    item, (name, boot, seqs) = taken
-    kind = EVENT if name == "event" else RECORD
-    identities = [(kind, boot, seq) for seq in seqs]
-    for identity in identities:
-        if identity in model.waiting:
-            model.waiting.remove(identity)
-        else:
-            assert boot < rig.boot, "given twice within one boot"  # acknowledged before a restart
-    if kind == EVENT:
+    def take(self):
+        """Take a batch from both; False when there is none."""
+        taken = self.rig.take()
+        if taken is None:
+            return False
+        item, (name, boot, seqs) = taken
+        kind = EVENT if name == "event" else RECORD
+        identities = [(kind, boot, seq) for seq in seqs]
         assert seqs == sorted(seqs)
-    model.flying.append((item, identities))
-    return True
+        for identity in identities:
+            if identity in self.waiting:
+                self.waiting.remove(identity)
+            else:
+                assert boot < self.rig.boot, "given twice within one boot"  # it was acknowledged before a restart
+        self.flying.append((item, identities))
+        return True
+
+    def done(self):
+        if self.flying:
+            self.rig.outbox.done(self.flying.pop(random.randint(0, len(self.flying) - 1))[0])
+
+    def release(self):
+        for item, _ in reversed(self.flying):
+            self.rig.outbox.release(item)
+        self.forget()
+
+    def restart(self):
+        self.forget()
+        self.rig.restart()
+
+    def forget(self):
+        for _, identities in self.flying:
+            self.waiting.extend(identities)
+        self.flying = []
+
+    def pass_time(self):
+        self.rig.time.sleep(random.randint(1, 100_000))
 
 
 def test_the_outbox_does_what_a_list_does():
     for seed in range(12):
-        play(seed, 400)
+        model = Model(seed)
+        model.play(400)
+        assert model.waiting == []
+        assert model.rig.segments() == []
+        assert model.rig.outbox.evicted == model.rig.outbox.damaged == 0

@@ -133,7 +133,7 @@ class Config:
         """The broker has acknowledged something that was sent under the values in force."""
         if not self._saved.trial_rev:
             return
-        saved = self._copy(self._saved.desired)
+        saved = self._ended(E_NONE)
         saved.rev = self._saved.trial_rev
         saved.values = self._saved.trial_values
         if document.save(self._files, PATH, saved):
@@ -157,10 +157,17 @@ class Config:
         self._until_s = self._clock.uptime_s() + self._saved.probation_s
 
     def _take_back(self) -> None:
-        saved = self._copy(self._saved.desired)
-        saved.error = E_PROBATION
+        saved = self._ended(E_PROBATION)
         document.save(self._files, PATH, saved)  # when the flash refuses, the next restart takes it back again
         self._saved = saved
+
+    def _ended(self, error: int) -> Saved:
+        """The document after a probation; `error` is about the trial, and what is known of a newer revision stands."""
+        saved = self._copy(self._saved.desired)
+        newer = self._saved.desired != self._saved.trial_rev
+        saved.error = self._saved.error if newer else error
+        saved.path = self._saved.path if newer else ""
+        return saved
 
     def _refuse(self, rev: int, error: int, path: str) -> None:
         saved = self._copy(rev)

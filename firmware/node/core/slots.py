@@ -12,7 +12,7 @@ PATH = "/slot.cbor"
 SLOTS = ("a", "b")
 NONE = "-"
 TRIES = 3
-_SIZE = 10
+_SIZE = 9
 
 
 class Pointer:
@@ -24,7 +24,7 @@ class Pointer:
         self.tries = tries
 
     def encode(self) -> bytes:
-        """The ten bytes of the document."""
+        """The nine bytes of the document."""
         return b"\xa3\x01\x61" + self.good.encode() + b"\x02\x61" + self.trial.encode() + b"\x03" + bytes((self.tries,))
 
     def __eq__(self, other: object) -> bool:
@@ -33,9 +33,9 @@ class Pointer:
 
 def decode(data: "bytes | None") -> Pointer:
     """The pointer in `data`; slot a without trial when it is missing or damaged."""
-    if data is None or len(data) != _SIZE or not data[9] < 24:
+    if data is None or len(data) != _SIZE or data[8] >= 24:
         return Pointer()
-    found = Pointer(chr(data[3]), chr(data[6]), data[9])
+    found = Pointer(chr(data[3]), chr(data[6]), data[8])
     if found.good not in SLOTS or found.trial not in SLOTS + (NONE,) or found.encode() != bytes(data):
         return Pointer()
     return found

@@ -1,0 +1,70 @@
+"""Pin maps against what the chips can do, and the list of what ships against the tree."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+FIRMWARE = Path(__file__).parent.parent
+BOARDS = sorted(path.stem for path in (FIRMWARE / "boards").glob("*.py") if path.stem != "__init__")
+
+# Pins by chip (ESP32 data sheet 4.9 table 2-1 and 2-3, ESP32-S3 data sheet 2.2 table 2-1 and 3.3)
+EXISTS = {"esp32": {*range(24), *range(25, 28), *range(32, 40)}, "esp32s3": {*range(22), *range(26, 49)}}
+STRAPPING = {"esp32": {0, 2, 5, 12, 15}, "esp32s3": {0, 3, 45, 46}}
+INPUT_ONLY = {"esp32": {34, 35, 36, 37, 38, 39}, "esp32s3": set()}
+FLASH = {"esp32": set(range(6, 12)), "esp32s3": set(range(26, 38))}  # octal PSRAM takes 33 to 37
+CONSOLE = {"esp32": {1, 3}, "esp32s3": {19, 20, 43, 44}}  # UART 0, USB
+BUSES = {"esp32": {"i2c": 2, "uart": 3}, "esp32s3": {"i2c": 2, "uart": 3}}
+
+
+def outputs(board):
+    found = [pin for _, scl, sda, _ in board.I2C.values() for pin in (scl, sda)]
+    return found + [tx for _, tx, _ in board.UART.values()] + [pin for pin, _ in board.PWM.values()]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_pin_can_do_what_it_is_there_for(name):
+    board = importlib.import_module(f"boards.{name}")
+    chip = board.CHIP
+    pins = outputs(board) + [rx for _, _, rx in board.UART.values()]
+    assert len(pins) == len(set(pins)), "a pin is used twice"
+    assert set(pins) <= EXISTS[chip]
+    assert not set(pins) & (STRAPPING[chip] | FLASH[chip] | CONSOLE[chip])
+    assert not set(outputs(board)) & INPUT_ONLY[chip]
+    assert {row[0] for row in board.I2C.values()} <= set(range(BUSES[chip]["i2c"]))
+    assert {row[0] for row in board.UART.values()} <= set(range(1, BUSES[chip]["uart"])), "UART 0 is the console"
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_board_has_what_its_product_asks_for(name):
+    board = importlib.import_module(f"boards.{name}")
+    if name.endswith("_air"):
+        assert board.I2C["sensors"][3] <= 100_000, "the SEN66 is a part for 100 kHz"
+    else:
+        assert name.endswith("_light")
+        assert "lamp" in board.PWM
+        assert "meter" in board.UART
+
+
+STAYS = {
+    "node/board/door.py": "types only",
+    "node/core/files.py": "types only",
+    "node/board/host.py": "the doors of the simulation",
+    "protocol/registry.py": "for people and exports; a node knows the ids",
+}
+
+
+def test_everything_ships_that_is_not_named_here():
+    listed = set()
+
+    def package(name, files, base_path="."):
+        for file in files:
+            assert (FIRMWARE / base_path / name / file).is_file(), file
+            listed.add(f"{name}/{file}")
+
+    exec((FIRMWARE / "manifest.py").read_text(), {"package": package})
+    tree = set()
+    for top in (FIRMWARE / "node", FIRMWARE / "boards", FIRMWARE.parent / "protocol"):
+        found = {path.relative_to(top.parent) for path in top.rglob("*.py")}
+        tree |= {path.as_posix() for path in found if "tests" not in path.parts}
+    assert listed == tree - set(STAYS), "list the new file in firmware/manifest.py"
