@@ -53,7 +53,13 @@ class BrokerConfig:
         'a time such as "30s" is faster and may lose that much.',
         form=r"always|[1-9][0-9]*(ms|s|m)",
     )
-    max_disk_mb: int = _key(2048, "Embedded: disk for queued messages, sessions and retained state.", 64, 1 << 20)
+    max_disk_mb: int = _key(
+        2048,
+        "Embedded: disk for queued messages, sessions and retained state. When it is full nothing is acknowledged, "
+        "so nothing is lost, but nobody can connect either: raise it and restart.",
+        64,
+        1 << 20,
+    )
     max_ram_mb: int = _key(64, "Embedded: memory for the same.", 16, 1 << 16)
     max_payload_kb: int = _key(64, "Embedded: largest message; the contract's own bound is 8 KiB.", 8, 1024)
     max_connections: int = _key(20000, "Embedded: connections at a time.", 16, 1 << 20)

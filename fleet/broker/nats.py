@@ -26,6 +26,7 @@ _ALARMS = {
     "refused": re.compile(r"(Publish|Subscription) Violation"),  # PUBACKed all the same: this line is all there is
     "stranger": re.compile(r"authentication error|TLS handshake error"),
     "takeover": re.compile(r"both have the same client ID"),
+    "full": re.compile(r"resource limits exceeded"),  # nothing is acknowledged and no session begins: max_disk_mb
 }
 
 

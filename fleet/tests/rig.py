@@ -176,6 +176,7 @@ class Client:
         self.session_present = False
         self.off = threading.Event()
         self._acks: dict[int, int] = {}
+        self._sent = 0
         self._granted: dict[int, int] = {}
         self._port = config.broker.port
         self._mqtt = mqtt.Client(
@@ -224,6 +225,16 @@ class Client:
         """Returns after PUBACK."""
         mid = self._mqtt.publish(topic, payload, qos, retain).mid
         wait_for(lambda: mid in self._acks, "PUBACK")
+
+    def send(self, topic: str, payload: bytes) -> None:
+        """Returns at once."""
+        self._sent += 1
+        self._mqtt.publish(topic, payload, 1)
+
+    @property
+    def unacknowledged(self) -> int:
+        """What `send` sent and the broker has not taken."""
+        return self._sent - len(self._acks)
 
     def got(self, payload: bytes) -> bool:
         return any(found == payload for _, found in self.messages)

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,29 @@ def test_a_killed_broker_comes_back_with_every_message_that_it_acknowledged(rig:
         with rig.client("operator") as operator:
             operator.subscribe("lum/1/+/up/state")
             wait_for(lambda: operator.got(b"on"), "what was retained")
+
+
+def test_a_full_broker_acknowledges_nothing_and_with_more_room_gives_back_everything(rig: Rig) -> None:
+    roomy = rig.config
+    rig.config = replace(roomy, broker=replace(roomy.broker, max_disk_mb=1))
+    sent: set[bytes] = set()
+    with rig.running(NATS) as broker:
+        with rig.client("service", "service-secret", clean=False) as service:
+            service.subscribe("lum/1/+/up/#")
+        with rig.client("pole-1") as node:
+            for number in range(1000):
+                payload = b"%04d" % number + bytes(4000)
+                node.send("lum/1/pole-1/up/tele", payload)
+                wait_for(lambda: node.unacknowledged == 0 or node.off.is_set(), "PUBACK or the end")
+                if node.off.is_set():
+                    break
+                sent.add(payload)
+        assert broker.alarms["full"] > 0
+        assert 100 < len(sent) < 300
+    rig.config = roomy
+    with rig.running(NATS), rig.client("service", "service-secret", clean=False) as service:
+        wait_for(lambda: len(service.messages) >= len(sent), "what was acknowledged")
+        assert {payload for _, payload in service.messages} >= sent
 
 
 def test_refusals_strangers_and_takeovers_are_counted_and_told(rig: Rig) -> None:
