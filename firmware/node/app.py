@@ -99,6 +99,7 @@ class App:
         self.link.handlers["cmd"] = self.commands.handle
         self.link.handlers["config"] = config.handle
         self.link.on_up.append(self.reporter.now)
+        self.link.on_up.append(self.timesync.soon)
         config.changed.append(self.reporter.now)
 
     def _build_product(self) -> "Any":

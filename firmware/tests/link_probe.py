@@ -50,15 +50,18 @@ def quicken(speed):
 
 
 class Net:
-    def __init__(self, dns):
+    def __init__(self, dns, join_ms):
         self.server = tuple(dns) if dns else None
         self.connects = 0
+        self.join_ms = join_ms
 
     async def connect(self):
+        await asyncio.sleep_ms(self.join_ms)
+        self.connects = 1
         return True
 
     def is_up(self):
-        return True
+        return self.connects > 0
 
     def rssi(self):
         return None
@@ -132,7 +135,6 @@ def obey(order, link, source, state):
         stats = link.stats
         fields = (
             "connects",
-            "attempts",
             "resumed",
             "resends",
             "last_reason",
@@ -185,7 +187,7 @@ def link_of(config, clock, source):
     link = Link(
         clock,
         identity_of(config),
-        Net(config.get("dns")),
+        Net(config.get("dns"), config.get("join_ms", 1)),
         source,
         lambda name: settings[name],
         random_of(config.get("seed", 7)),

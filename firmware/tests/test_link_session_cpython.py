@@ -1,6 +1,7 @@
 """The link against real brokers over plain TCP, with a proxy that sees every packet."""
 
 import contextlib
+import socket
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -195,3 +196,16 @@ def test_the_second_broker_of_the_list_is_used_when_the_first_is_not_there(owned
     owned.callback(probe.close)
     probe.logged("no TCP connection")
     probe.until(lambda event: event.get("up") == 1)
+
+
+def test_a_slow_network_does_not_eat_the_patience_with_the_broker(owned, tmp_path: Path):
+    _, _, probe = start(owned, NATS, tmp_path, join_ms=40000, speed=20)
+    assert not [event for event in probe.events if event.get("level") == 4]
+
+
+def test_a_broker_that_accepts_and_says_nothing_is_left(owned, tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        probe = Probe(tmp_path, [f"127.0.0.1:{silent.getsockname()[1]}"], speed=20)
+        owned.callback(probe.close)
+        event = probe.logged("no CONNACK")
+    assert 30000 <= event["ms"] < 45000

@@ -185,22 +185,22 @@ class Link:
 
     async def _open(self, wire: Wire) -> None:
         """Bring up the network, then TCP, TLS and the CONNECT packet within OPEN_MS."""
-        name = self._identity.brokers[self._broker]
-        self._parser.reset()
-        self._session.connect(self._clock.uptime_ms(), name, self._setting("keepalive_s"), self._setting("window"))
         if not self._net.is_up() and not await self._net.connect():
             raise MqttError(errors.NO_NETWORK)
         context = self._tls.context() if self._tls is not None else None
-        await asyncio.wait_for_ms(self._dial(wire, name, context), OPEN_MS)
+        await asyncio.wait_for_ms(self._dial(wire, self._identity.brokers[self._broker], context), OPEN_MS)
 
-    async def _dial(self, wire: Wire, name: str, context: "ssl.SSLContext | None") -> None:
-        host, _, port = name.partition(":")
+    async def _dial(self, wire: Wire, broker: str, context: "ssl.SSLContext | None") -> None:
+        host, _, port = broker.partition(":")
         try:
             ip = await self.resolver.resolve(host)
         except DnsError as error:
             raise MqttError(errors.NO_ADDRESS, str(error))
-        count = self._session.fill(self._clock.uptime_ms())
-        await wire.open(ip, int(port or PORT), host, context, self._session.out.view[:count])
+        session, now = self._session, self._clock.uptime_ms()
+        self._parser.reset()
+        session.connect(now, broker, self._setting("keepalive_s"), self._setting("window"))
+        count = session.fill(now)
+        await wire.open(ip, int(port or PORT), host, context, session.out.view[:count])
 
     async def _serve(self, wire: Wire, beat: "Callable[[], None]") -> None:
         """Run the connection until it fails; raises what ended it, returns when `close` asked for it meanwhile."""

@@ -32,6 +32,8 @@ class Resolver:
         Only when the network names no server is the port's own resolver asked, and that one blocks."""
         if dns.literal(host):
             return host
+        if not self._net.is_up():
+            raise DnsError("no network to resolve {}".format(host))
         server = self._net.dns()
         if server is None:
             return _ask_port(host)

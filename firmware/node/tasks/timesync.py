@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from node.tasks.resolver import Resolver
 
 ANSWER_MS = sntp.MAX_ROUND_TRIP_MS  # patience with one server: a later answer would be refused
-FIRST_MS = 5000  # wait after the first failure; doubles up to LAST_MS
+FIRST_MS = 2000  # wait after the first failure; doubles up to LAST_MS
 LAST_MS = 600000
 BEAT_MS = 10000  # longest silence of `beat` while waiting
 _TAG = "time"
@@ -42,6 +42,7 @@ class TimeSync:
     ) -> None:
         self.offset_ms: "int | None" = None
         self.round_trip_ms: "int | None" = None
+        self.failing = True  # the latest round gave no time, or there was none
         self.rounds = 0
         self.failures = 0
         self.on_set: "list[Callable[[], None]]" = []
@@ -51,6 +52,7 @@ class TimeSync:
         self._setting = setting
         self._random = random
         self._log = log
+        self._hurry = asyncio.Event()
 
     async def run(self, beat: "Callable[[], None]") -> None:
         """Synchronise for ever; calls `beat` at least every 15 s."""
@@ -63,10 +65,24 @@ class TimeSync:
                 wait_ms = patience_ms
                 patience_ms = min(2 * patience_ms, LAST_MS)
             wait_ms += self._random(wait_ms // 8 + 1)  # a fleet must not ask in step
-            while wait_ms > 0:
-                beat()
-                await asyncio.sleep_ms(min(wait_ms, BEAT_MS))
+            if await self._interrupted(wait_ms, beat):
+                patience_ms = FIRST_MS
+
+    def soon(self) -> None:
+        """The way to the servers may be open again: do not wait when the latest round failed."""
+        if self.failing:
+            self._hurry.set()
+
+    async def _interrupted(self, wait_ms: int, beat: "Callable[[], None]") -> bool:
+        """Wait; True when `soon` cut it short."""
+        self._hurry.clear()
+        while wait_ms > 0 and not self._hurry.is_set():
+            beat()
+            try:
+                await asyncio.wait_for_ms(self._hurry.wait(), min(wait_ms, BEAT_MS))
+            except asyncio.TimeoutError:
                 wait_ms -= BEAT_MS
+        return self._hurry.is_set()
 
     async def once(self, beat: "Callable[[], None]") -> bool:
         """Ask every server once and set the clock; False when nobody gave a time to believe."""
@@ -80,6 +96,7 @@ class TimeSync:
             except (SntpError, DnsError, OSError) as error:
                 self._log(LOG_INFO, _TAG, "{}: {}".format(server, error))
         best = sntp.choose(answers)
+        self.failing = best is None
         if best is None:
             self.failures += 1
             if answers:

@@ -46,7 +46,7 @@ class Flight:
 
 
 class Session:
-    """One client id. `sources` are asked for messages in their order; `topic_of` maps a message name to a topic."""
+    """One client id. `sources` are asked for messages in their order; `topics` maps a message name to (topic, QoS)."""
 
     def __init__(
         self,
@@ -111,7 +111,6 @@ class Session:
         self._window = window
         self._connect_due = True
         self._asked_at = self._sent_at = now
-        self.stats.attempts += 1
 
     def finish(self) -> None:
         """Make DISCONNECT the next packet; `finished` is True once it is written."""

@@ -8,7 +8,6 @@ class Stats:
 
     def __init__(self) -> None:
         self.connects = 0  # accepted by a broker
-        self.attempts = 0
         self.resumed = 0  # connects that found their session
         self.last_reason = 0  # why the last connection or attempt ended, see errors.py
         self.resends = 0
