@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Engine
 
@@ -32,8 +32,10 @@ LogRow = tuple[int, int, int, int, int, str, str, int]  # node, received_ms, boo
 ReplyRow = tuple[int, int, str, bytes, int, str, int]  # status, code, text, result, replied_ms, id, node
 Letter = tuple[str, bytes, str, int]  # topic, payload, reason, received_ms
 
-_RECORD = "INSERT INTO record VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
-_EVENT = "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING"
+_INSERT = {
+    "record": "INSERT INTO record VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+    "event": "INSERT INTO event VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+}
 _DUE = "INSERT INTO rollup_due (hour, node) VALUES (?,?) ON CONFLICT DO NOTHING"
 _LATEST = """INSERT INTO latest VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
     ts = excluded.ts, boot = excluded.boot, seq = excluded.seq, tq = excluded.tq, interval_s = excluded.interval_s,
@@ -127,86 +129,86 @@ class Intake:
             link.close()
 
     def _write(self, link: dialect.Hot, rows: Rows) -> Tally:
-        tally = Tally()
-        letters = list(rows.letters)
+        once = _Once(link)
         if rows.records:
-            letters += _keep(link, tally, "record", _RECORD, rows.records, _record_identity)
-            link.many(_DUE, {(row[1] // 3600, row[0]) for row in rows.records if row[4]})
             link.many(_LATEST, [(*row[:6], json.dumps(row[6]), row[7]) for row in rows.latest.values()])
+            once.insert("record", rows.records, _record_entry)
+            link.many(_DUE, {(row[1] // 3600, row[0]) for row in rows.records if row[4]})
         if rows.events:
-            letters += _keep(link, tally, "event", _EVENT, rows.events, _event_identity)
+            once.insert("event", rows.events, _event_entry)
         for state in rows.states:
             link.many(_STATE if state[1] else _OFFLINE, [state])
         link.many(_HEARTBEAT, rows.health)
         anchor(link, rows.anchors)
         date(link, _undated(rows))
+        for node in once.stale:
+            refresh_latest(link, node)
         link.many(_SEEN, [(at, node, at) for node, at in rows.seen.items()])
         link.many(_LOG, rows.logs)
         link.many(_REPLY, rows.replies)
+        letters = rows.letters + once.letters
         link.many(_LETTER, [(_digest(letter), *letter, letter[3]) for letter in letters])
-        tally.refused = len(letters)
-        return tally
+        once.tally.refused = len(letters)
+        return once.tally
 
 
-Identity = tuple[tuple[int, int, int], int, int, bytes, int]  # (node, boot, seq), ts, tq, body, received_ms
+class _Entry(NamedTuple):
+    """What records and events have in common."""
+
+    identity: tuple[int, int, int]  # node, boot, seq
+    ts: int
+    tq: int
+    body: bytes
+    received_ms: int
 
 
-def _record_identity(row: RecordRow) -> Identity:
-    node, ts, boot, seq, tq, _interval, body, received_ms = row
-    return (node, boot, seq), ts, tq, body, received_ms
+def _record_entry(row: RecordRow) -> _Entry:
+    node, ts, boot, seq, tq, _interval_s, body, received_ms = row
+    return _Entry((node, boot, seq), ts, tq, body, received_ms)
 
 
-def _event_identity(row: EventRow) -> Identity:
+def _event_entry(row: EventRow) -> _Entry:
     node, boot, seq, ts, tq, _code, _phase, body, received_ms = row
-    return (node, boot, seq), ts, tq, body, received_ms
+    return _Entry((node, boot, seq), ts, tq, body, received_ms)
 
 
-def _keep(
-    link: dialect.Hot, tally: Tally, table: str, insert: str, rows: list[Row], identity: Callable[[Row], Identity]
-) -> list[Letter]:
-    """Insert records or events. Gives the conflicts as letters."""
-    stored = link.many(insert, rows)
-    tally.stored += stored
-    if stored == len(rows):
-        return []
-    tally.duplicates += len(rows) - stored
-    found = [_settle(link, tally, table, *identity(row)) for row in rows]
-    return [letter for letter in found if letter]
+class _Once:
+    """Stores the entries of one transaction, each once."""
 
+    def __init__(self, link: dialect.Hot) -> None:
+        self._link = link
+        self.tally = Tally()
+        self.letters: list[Letter] = []  # conflicts
+        self.stale: set[int] = set()  # nodes whose newest record has to be looked for
 
-def _settle(
-    link: dialect.Hot,
-    tally: Tally,
-    table: str,
-    at: tuple[int, int, int],
-    ts: int,
-    tq: int,
-    body: bytes,
-    received_ms: int,
-) -> Letter | None:
-    """One of a batch in which something was stored before: tell repetition, dating and conflict apart."""
-    kept_ts, kept = link.one(_KEPT[table], at) or (ts, body)
-    found = verdict(kept, body)
-    if found is Verdict.DUPLICATE:
-        return None
-    tally.duplicates -= 1
-    if found is Verdict.CONFLICT:
-        tally.conflicts += 1
-        if table == "record":
-            refresh_latest(link, at[0])
-        node = link.one("SELECT id FROM node WHERE key = ?", at[:1]) or ("",)
-        return (
-            topics.up(node[0], _TOPIC[table]),
-            body,
-            f"conflict: boot {at[1]} seq {at[2]} is another entry",
-            received_ms,
-        )
-    tally.dated += 1
-    link.many(_REDATE[table], [(ts, tq, body, *at)])
-    if table == "record":
-        link.many(_DUE, [(kept_ts // 3600, at[0]), (ts // 3600, at[0])])
-        refresh_latest(link, at[0])
-    return None
+    def insert(self, table: str, rows: list[Row], entry: Callable[[Row], _Entry]) -> None:
+        """Insert all at once; look at each only when some were there before."""
+        stored = self._link.many(_INSERT[table], rows)
+        self.tally.stored += stored
+        if stored < len(rows):
+            self.tally.duplicates += len(rows) - stored
+            for row in rows:
+                self._settle(table, entry(row))
+
+    def _settle(self, table: str, new: _Entry) -> None:
+        """Tell repetition, dating and conflict apart; what was just stored looks like its own repetition."""
+        node = new.identity[0]
+        kept_ts, kept = self._link.one(_KEPT[table], new.identity) or (new.ts, new.body)
+        found = verdict(kept, new.body)
+        if table == "record" and (kept_ts, kept) != (new.ts, new.body):
+            self.stale.add(node)
+        if found is Verdict.DATED:
+            self.tally.duplicates -= 1
+            self.tally.dated += 1
+            self._link.many(_REDATE[table], [(new.ts, new.tq, new.body, *new.identity)])
+            if table == "record":
+                self._link.many(_DUE, [(kept_ts // 3600, node), (new.ts // 3600, node)])
+        elif found is Verdict.CONFLICT:
+            self.tally.duplicates -= 1
+            self.tally.conflicts += 1
+            (name,) = self._link.one("SELECT id FROM node WHERE key = ?", (node,)) or ("",)
+            reason = f"conflict: boot {new.identity[1]} seq {new.identity[2]} is another entry"
+            self.letters.append((topics.up(name, _TOPIC[table]), new.body, reason, new.received_ms))
 
 
 def _undated(rows: Rows) -> set[tuple[int, int]]:
