@@ -271,7 +271,7 @@ class Bus:
         self._is_up()
 
     def _is_up(self) -> None:
-        self._log(f"connected to the broker as {self._endpoint.client_id}")
+        self._log("connected to the broker")
         self.up.set()
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
