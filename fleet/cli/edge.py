@@ -44,7 +44,10 @@ def _run(command: click.Command, args: Sequence[str], name: str) -> int:
         _report(wants_json, _tree(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _report(wants_json, {"code": "interrupted", "message": "interrupted", "hint": ""})
+        if wants_json:
+            _report(wants_json, {"code": "interrupted", "message": "interrupted", "hint": ""})
+        else:
+            click.echo("Interrupted.", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         raise

@@ -108,9 +108,16 @@ class Output:
         elif self.form == "csv":
             self._csv(view, [one], heading=not self._columns_shown)
         else:
-            self.lines(["  ".join(self._text(column, one) for column in view.columns if column.title)])
+            self._line([self._text(column, one) for column in view.columns if column.title])
         self._columns_shown = True
         self.stdout.flush()
+
+    def _line(self, cells: Sequence[str]) -> None:
+        """One line; on a terminal that is too narrow the last cell goes on below itself."""
+        head = "".join(f"{cell}  " for cell in cells[:-1])
+        indent = len(click.unstyle(head))
+        first, *more = textwrap.wrap(cells[-1], max(20, self.width - indent)) or [""]
+        self.lines([head + first, *(" " * indent + text for text in more)])
 
     def note(self, text: str) -> None:
         """A remark for a person: what happened, what to do next."""
