@@ -62,8 +62,11 @@ class Cse7766:
         for index in range(count):
             frame[self._fill] = data[index]
             self._fill += 1
-            if self._fill <= 2:
-                if not _is_start(frame, 0, self._fill):
+            if self._fill == 1:
+                if not _is_head(frame[0]):
+                    self._fill = 0
+            elif self._fill == 2:
+                if frame[1] != _SECOND:
                     self._resync()
             elif self._fill == FRAME:
                 if _is_sound(frame):
@@ -144,10 +147,11 @@ class Cse7766:
 
 def _is_start(frame: bytearray, at: int, fill: int) -> bool:
     """True while the bytes from `at` up to `fill` can be the start of a frame."""
-    head = frame[at]
-    if head != _NORMAL and head != _UNCALIBRATED and head & 0xF0 != 0xF0:
-        return False
-    return at + 1 == fill or frame[at + 1] == _SECOND
+    return _is_head(frame[at]) and (at + 1 == fill or frame[at + 1] == _SECOND)
+
+
+def _is_head(byte: int) -> bool:
+    return byte in (_NORMAL, _UNCALIBRATED) or byte & 0xF0 == 0xF0
 
 
 def _is_sound(frame: bytearray) -> bool:

@@ -21,7 +21,7 @@ _PERIOD_MS = 1000  # the chip repeats itself 16 times meanwhile, and counts its 
 _SILENT_MS = 3000  # a meter that has sent no good frame for this long says nothing
 _NEWS_MS = 10000  # shortest time between two records that tell a new level
 _BUFFER = 256
-_TAIL = 3 * FRAME - 1  # holds two whole frames, wherever it begins
+_TAIL = 2 * FRAME - 1  # holds a whole frame, wherever it begins
 
 
 class Metering:

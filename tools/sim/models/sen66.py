@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tools.sim.world import World
+    from tools.sim.world import Air, World
 
 _ANY = 0
 _IDLE = 1
@@ -21,17 +21,26 @@ _NOX_MS = 11000
 _SETTLE_MS = 20000  # time constant: the fan brings particles in
 _U16 = 0xFFFF
 _I16 = 0x7FFF
+_AIR_MS = 5000  # the air outside changes no faster
 _FAN_ERROR = 1 << 4
 _HEATING = 1.8  # degree that the inlet is warmer than the air
 
 
+def _shift(byte: int) -> int:
+    """Eight bits through the CRC's register: polynomial 0x31, not reflected."""
+    for _ in range(8):
+        byte = (byte << 1 ^ 0x31) & 0xFF if byte & 0x80 else byte << 1
+    return byte
+
+
+_CRC = bytes([_shift(byte) for byte in range(256)])
+
+
 def crc8(data: bytes) -> int:
-    """CRC-8 of Sensirion, bit by bit: polynomial 0x31, start 0xFF."""
+    """CRC-8 of Sensirion, start 0xFF."""
     crc = 0xFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x31) & 0xFF if crc & 0x80 else crc << 1
+        crc = _CRC[crc ^ byte]
     return crc
 
 
@@ -78,6 +87,8 @@ class Sen66(I2cPart):
         self.hpa = 1013
         self._busy_ms = 0  # time at which the running command is done
         self._answer: "bytes | None" = None
+        self._air: "Air | None" = None
+        self._air_ms = 0
         self._power_up()
 
     def _power_up(self) -> None:
@@ -179,7 +190,10 @@ class Sen66(I2cPart):
     def _measure(self, step: int) -> "list[int]":
         age = _FIRST_MS + 1000 * step
         when = self._start_ms + age
-        air = self.world.air(when)
+        if when - self._air_ms >= _AIR_MS or self._air is None:
+            self._air = self.world.air(when)
+            self._air_ms = when
+        air = self._air
         settled = 0.0 if "fan" in self.faults else 1 - math.exp(-age / _SETTLE_MS)
         words = []
         for index, mass in enumerate((air.pm1, air.pm25, air.pm4, air.pm10)):
