@@ -1,0 +1,98 @@
+"""What the firmware costs a board: `python -m tools.size [--json]` prints it and exits 1 when a budget is exceeded.
+
+Flash is the sum of the modules as mpy-cross compiles them. Heap is what stays allocated after importing all of a
+product's modules from the file system. The unix MicroPython has 64-bit words; the same modules take two thirds of that
+in a 32-bit build (132.6 of 198.2 KB, docs/explain/memory.md), which is the estimate for a board.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tools.interpreter import ROOT, micropython
+from tools.sim import image
+
+FLASH_BUDGET = 120 * 1024  # bytes of .mpy in one slot
+HEAP_BUDGET = 140 * 1024  # bytes for the modules of one product on a 32-bit board
+STOCK_HEAP = 164288  # bytes free at the prompt of a classic ESP32 without PSRAM, MicroPython 1.26
+TLS_HEAP = 40 * 1024  # bytes that one TLS connection takes from the same memory
+KINDS = ("air", "light")
+_PROBE = """
+import gc, sys
+sys.path.insert(0, sys.argv[1])
+gc.collect()
+before = gc.mem_alloc()
+from node import app
+__import__('node.tasks.' + sys.argv[2], None, None, ('build',))
+from node.drivers import registry
+for family, parts in registry.PARTS.items():
+    for part in parts:
+        if (part in ('sen66', 'bme280')) == (sys.argv[2] == 'air'):
+            registry.driver(family, part)
+gc.collect()
+print(gc.mem_alloc() - before)
+"""
+
+
+def flash() -> dict[str, int]:
+    """{module: bytes of its .mpy} of everything in a slot of a board."""
+    return {name: len(data) for name, data in image.firmware().items() if name != image.HOST[:-3] + ".mpy"}
+
+
+def heap(kind: str) -> int:
+    """Bytes that stay allocated on the 64-bit unix port once the modules of a product are imported."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name, data in image.firmware().items():
+            path = Path(directory) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        probe = Path(directory) / "probe.py"
+        probe.write_text(_PROBE)
+        command = [micropython(), str(probe), directory, kind]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+
+
+def measure() -> dict[str, object]:
+    """The figures, beside their budgets."""
+    modules = flash()
+    heaps = {kind: heap(kind) * 2 // 3 for kind in KINDS}
+    folders: dict[str, int] = {}
+    for name, size in modules.items():
+        folder = "/".join(name.split("/")[:2]) if name.startswith("node/") else name.split("/")[0]
+        folders[folder] = folders.get(folder, 0) + size
+    return {
+        "flash_bytes": sum(modules.values()),
+        "flash_budget": FLASH_BUDGET,
+        "modules": len(modules),
+        "folders": dict(sorted(folders.items(), key=lambda row: -row[1])),
+        "heap_estimate_bytes": heaps,
+        "heap_budget": HEAP_BUDGET,
+        "heap_left_without_psram": STOCK_HEAP - TLS_HEAP - max(heaps.values()),
+    }
+
+
+def main() -> int:
+    """Print the figures; 1 when one exceeds its budget."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--json", action="store_true", help="one JSON line")
+    figures = measure()
+    if parser.parse_args().json:
+        print(json.dumps(figures))
+    else:
+        print(f"flash  {figures['flash_bytes']:>7} of {FLASH_BUDGET} bytes in {figures['modules']} modules")
+        for folder, size in figures["folders"].items():  # type: ignore[attr-defined]
+            print(f"         {size:>7} {folder}")
+        for kind, size in figures["heap_estimate_bytes"].items():  # type: ignore[attr-defined]
+            print(f"heap   {size:>7} of {HEAP_BUDGET} bytes for the modules of {kind} (estimate for 32 bits)")
+        print(
+            f"       {figures['heap_left_without_psram']:>7} left on a classic ESP32 without PSRAM, TLS up, nothing frozen"
+        )
+    heaps: dict[str, int] = figures["heap_estimate_bytes"]  # type: ignore[assignment]
+    return int(sum(flash().values()) > FLASH_BUDGET or max(heaps.values()) > HEAP_BUDGET)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
