@@ -194,7 +194,11 @@ class Client:
         self.reason = str(code)
 
     def __enter__(self) -> "Client":
-        self._mqtt.connect("localhost", self._port, 60)
+        try:
+            self._mqtt.connect("localhost", self._port, 60)
+        except OSError:
+            self._mqtt._reset_sockets()
+            raise
         self._mqtt.loop_start()
         wait_for(lambda: self.reason is not None or self.off.is_set(), "an answer to CONNECT")
         return self
@@ -202,6 +206,7 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._mqtt.disconnect()
         self._mqtt.loop_stop()
+        self._mqtt._reset_sockets()  # paho leaves its wake-up pair to the collector, which may warn
 
     def will(self, topic: str, payload: bytes) -> None:
         """Before the connection: what the broker shall say when it breaks."""
