@@ -28,6 +28,7 @@ class Sorter:
     def __init__(self, lookup: Callable[[], Mapping[str, int]]) -> None:
         self._lookup = lookup
         self._nodes: Mapping[str, int] = {}
+        self._looked = False  # once per batch is enough
         self._routes: dict[str, tuple[Handler, int]] = {}  # by topic; as many as nodes have topics
         self._handlers: dict[str, Handler] = {
             "tele": _tele,
@@ -41,14 +42,12 @@ class Sorter:
         """The rows of a batch of messages."""
         rows = Rows()
         routes = self._routes
-        looked = False
+        self._looked = False
         for topic, payload, _mid, _session, at_ns, retained in deliveries:
             received_ms = at_ns // _MS
             try:
                 route = routes.get(topic)
-                if route is None:
-                    route, looked = self._find(topic, looked), True
-                handler, node = route
+                handler, node = route or self._find(topic)
                 handler(rows, node, topic, payload, received_ms)
                 if not retained:
                     rows.seen[node] = received_ms
@@ -56,14 +55,14 @@ class Sorter:
                 rows.letters.append((topic, payload, str(error), received_ms))
         return rows
 
-    def _find(self, topic: str, looked: bool) -> tuple[Handler, int]:
+    def _find(self, topic: str) -> tuple[Handler, int]:
         """Who handles a topic that was not seen before, and its node's key; DecodeError when nobody does."""
         node, direction, name = topics.parse(topic)
         handler = self._handlers.get(name) if direction == "up" else None
         if handler is None:
             raise DecodeError(f"nothing is expected on {direction}/{name}")
-        if node not in self._nodes and not looked:
-            self._nodes = self._lookup()
+        if node not in self._nodes and not self._looked:
+            self._nodes, self._looked = self._lookup(), True
         if node not in self._nodes:
             raise DecodeError("no such node")
         route = self._routes[topic] = (handler, self._nodes[node])
