@@ -43,6 +43,10 @@ class Board:
         self._pins: "Any" = __import__("boards." + identity.board, None, None, ("I2C",))
         self._wifi = Wifi(identity.wifi_ssid, identity.wifi_psk)
         self._rtc = machine.RTC()
+        # Outputs are fully on from the first moment, whatever becomes of the program: lamps fail bright.
+        self._pwm = {
+            name: machine.PWM(machine.Pin(row[0]), freq=row[1], duty_u16=65535) for name, row in self._pins.PWM.items()
+        }
         self.ticks_ms = time.ticks_ms
         self.ticks_diff = time.ticks_diff
 
@@ -69,9 +73,8 @@ class Board:
         return machine.UART(port, baud, bits=8, parity=parity, stop=1, tx=tx, rx=rx, rxbuf=_UART_BUFFER)
 
     def pwm(self, name: str) -> machine.PWM:
-        """The output of that name in the board file, fully on: a lamp must not flash dark while the node starts."""
-        pin, hertz = self._pins.PWM[name]
-        return machine.PWM(machine.Pin(pin), freq=hertz, duty_u16=65535)
+        """The output of that name in the board file."""
+        return self._pwm[name]
 
     def network(self) -> Wifi:
         """The Wi-Fi."""

@@ -19,6 +19,7 @@ class Watched:
         self.budget_ms = budget_ms
         self.mandatory = mandatory
         self.running = False
+        self.proved = False  # has beaten since it was last started
         self.beat_ms = now_ms
         self.started_ms = now_ms
         self.start_at_ms = now_ms
@@ -43,11 +44,13 @@ class Supervisor:
     def beat(self, name: str, now_ms: int) -> None:
         """The task is alive."""
         self._tasks[name].beat_ms = now_ms
+        self._tasks[name].proved = True
 
     def started(self, name: str, now_ms: int) -> None:
         """The task runs. Starting proves nothing: the silence of a mandatory task goes on until it beats."""
         task = self._tasks[name]
         task.running = True
+        task.proved = False
         task.started_ms = now_ms
         if not task.mandatory:
             task.beat_ms = now_ms
@@ -79,7 +82,7 @@ class Supervisor:
     def all_beat(self, now_ms: int) -> bool:
         """True when every mandatory task runs and has beaten since its last start: the node as a whole works."""
         for task in self._tasks.values():
-            if task.mandatory and (not task.running or task.beat_ms < task.started_ms or task.is_silent(now_ms)):
+            if task.mandatory and not (task.running and task.proved and not task.is_silent(now_ms)):
                 return False
         return True
 

@@ -53,6 +53,7 @@ class Supervise:
         self._watchdog = watchdog
         self._timeout_ms = timeout_ms
         self._fed_ms = clock.uptime_ms()
+        self._stopping = False
         self._rows: "dict[str, Row]" = {}
         self._tasks: "dict[str, asyncio.Task[None]]" = {}
 
@@ -74,7 +75,8 @@ class Supervise:
             self._lag.add(max(0, self._clock.since(before) - _PERIOD_MS))
 
     async def stop(self) -> None:
-        """Cancel every task and wait for it."""
+        """Cancel every task, which is no failure of theirs."""
+        self._stopping = True
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.sleep_ms(0)
@@ -104,7 +106,8 @@ class Supervise:
             await row[1](self._beat_of(name))
             self._ended(name, "ended", 0)
         except asyncio.CancelledError:
-            self._ended(name, "silent", 0)
+            if not self._stopping:
+                self._ended(name, "silent", 0)
         except Exception as error:  # whatever it is, the task is started again and the reason reported
             self._ended(name, error.__class__.__name__, self._failed(name, error))
 

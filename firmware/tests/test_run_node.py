@@ -1,0 +1,177 @@
+"""A whole node, run by MicroPython's asyncio on a virtual clock, from power-on to its restarts; there is no broker."""
+
+import asyncio
+import gc
+import io
+import time
+
+from firmware.tests.fakes import Files, Settings, Time
+from node import app
+from node.board.host import HostBoard, HostNetwork
+from node.core.breadcrumb import decode
+from node.core.outbox import Outbox
+from protocol import events
+from protocol.identity import PATH, Identity
+from protocol.messages import DONE, RESET_HARD, RESET_POWER_ON, RUNNING, Batch, Boot, Command, Reply
+from protocol.records import Event, Record
+from tools.sim import clock as clocks
+from tools.sim.models import Bench
+from tools.sim.world import World
+
+EPOCH_S = 1767225600
+
+
+class Node:
+    """One node of a kind; `run` is one run from power-on or reset to the next."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.files = Files()
+        identity = Identity(
+            node="abc", kind=kind, board="host", boot0=5, ca=b"-", cert=b"-", key=b"-", brokers=["127.0.0.1:1"]
+        )
+        self.files.write_atomic(PATH, identity.encode())
+        self.memory = io.BytesIO(256)
+        self.lines = []
+
+    def run(self, seconds, during=None, cause=RESET_POWER_ON):
+        """Let it run for that long, or until it restarts; `during(app)` runs beside it. True when it restarted."""
+        core = asyncio.core
+        before = core.ticks, core.IOQueue
+        try:
+            clock = clocks.VirtualClock(time.ticks_ms)
+            clocks.install(clock)
+            clock.leap(1 << 40, lambda: None)
+            bench = Bench(self.kind, lambda: clock.elapsed_ms, World(1, "abc", EPOCH_S))
+            ticks = (clock.ticks_ms, clocks.ticks_diff)
+            board = HostBoard("host", ticks, bench, HostNetwork(), self.memory, cause)
+            self.app = app.build(board, self.files, "a", self.lines.append)
+            return asyncio.run(self._run(seconds, during))
+        finally:
+            core.ticks, core.IOQueue = before
+            core.new_event_loop()
+            gc.collect()
+
+    async def _run(self, seconds, during):
+        tasks = [asyncio.create_task(self._until_reset())]
+        if during:
+            tasks.append(asyncio.create_task(during(self.app)))
+        try:
+            await asyncio.wait_for(tasks[0], seconds)
+            return True
+        except asyncio.TimeoutError:
+            return False
+        finally:
+            for task in tasks:
+                task.cancel()
+            await self.app.supervise.stop()
+
+    async def _until_reset(self):
+        try:
+            await self.app.run()
+        except SystemExit:
+            pass
+
+    def entries(self):
+        """Everything in the outbox: ({seq: record}, [event])."""
+        records, found = {}, []
+        outbox = Outbox(self.files, Time().clock, 99, Settings(), lambda _: None)  # of a later boot: nothing waits
+        item = outbox.take()
+        while item is not None:
+            for entry in Batch.decode(outbox.render(item)).entries:
+                if item.name == "tele":
+                    record = Record.decode(entry)
+                    records[item.boot, record.seq] = record
+                else:
+                    found.append(Event.decode(entry))
+            outbox.done(item)
+            item = outbox.take()
+        return records, found
+
+    def boot_event(self):
+        """The last boot event in the outbox."""
+        found = [event for event in self.entries()[1] if event.code == events.BOOT]
+        return Boot.from_map(found[-1].attrs)
+
+
+def order(name, **args):
+    return Command(id=b"12345678", name=name, args=args).encode()
+
+
+def test_an_air_node_measures_every_minute_and_keeps_it():
+    node = Node("air")
+    assert not node.run(1260)
+    assert len(node.entries()[0]) == 20
+    assert node.app.supervise.decider.restarts == 0
+    assert node.app.boots.boot == 6
+
+
+def test_a_light_node_reports_and_stays_in_its_task():
+    node = Node("light")
+    assert not node.run(1900)
+    assert len(node.entries()[0]) >= 2
+    assert node.app.supervise.decider.restarts == 0
+
+
+def test_a_reboot_by_command_is_told_from_a_crash():
+    replies = []
+
+    async def command(application):
+        application.link.publish = lambda name, payload, retain=False: replies.append((name, payload)) or True
+        await asyncio.sleep(5)
+        application.commands.handle(order("reboot"))
+
+    node = Node("air")
+    assert node.run(60, command)
+    assert decode(node.memory.getvalue()).reason == "command reboot"
+    assert [Reply.decode(payload).status for name, payload in replies if name == "reply"][-1] == RUNNING
+    replies.clear()
+
+    async def listen(application):
+        application.link.publish = lambda name, payload, retain=False: replies.append((name, payload)) or True
+
+    assert not node.run(10, listen, RESET_HARD)
+    boot = node.boot_event()
+    assert (boot.intended, boot.reason, boot.crashes) == (True, "command reboot", 0)
+    assert boot.prev_up_s >= 5
+    assert node.app.boots.boot == 7
+
+
+def test_a_task_that_raises_is_reported_and_started_again():
+    async def spoil(application):
+        await asyncio.sleep(20)
+        application.timesync.run = None
+        application.supervise._tasks["report"].cancel()
+
+    node = Node("air")
+    assert not node.run(90, spoil)
+    assert node.app.supervise.decider.restarts == 1
+    found = [event for event in node.entries()[1] if event.code == events.TASK_RESTART]
+    assert [event.attrs[1] for event in found] == ["report"]
+    assert decode(node.memory.getvalue()).task == "report"
+
+
+def test_a_node_that_keeps_crashing_ends_in_safe_mode_with_its_lamp_on():
+    node = Node("light")
+    for count in range(6):
+        assert not node.run(5, None, RESET_HARD)
+        boot = node.boot_event()
+        assert (boot.crashes, boot.safe_mode) == (count, count >= 5)
+    assert node.app.product.metering is None
+    assert "lamp" in [row[0] for row in node.app.product.tasks]
+    assert not node.run(700, None, RESET_HARD)
+    assert not node.run(5, None, RESET_HARD)
+    assert not node.app.boots.safe_mode
+
+
+def test_commands_of_the_product_are_there_too():
+    replies = []
+
+    async def command(application):
+        application.link.publish = lambda name, payload, retain=False: replies.append(payload) or True
+        await asyncio.sleep(3)
+        application.commands.handle(order("set_level", level=100, seconds=60))
+
+    node = Node("light")
+    assert not node.run(10, command)
+    assert Reply.decode(replies[-1]).status == DONE
