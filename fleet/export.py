@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import TextIO
 
 from fleet.model import Reading
@@ -85,6 +85,7 @@ def symbol(ucum: str) -> str:
     return _SYMBOLS.get(ucum, ucum)
 
 
+@lru_cache(maxsize=1024)  # the channels of one record have one time
 def time_text(t_s: int) -> str:
     """RFC 3339 in UTC."""
     return datetime.fromtimestamp(t_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
