@@ -82,11 +82,11 @@ class Ingest:
         while True:
             try:
                 self.store(batch)
-            except UnreachableError as error:
+            except Exception as error:  # UnreachableError as a rule; whatever it is, nothing was acknowledged
                 self.failures += 1
                 if not self.fault:
-                    self._log(f"cannot store, will try again: {error}")
-                self.fault = str(error)
+                    self._log(f"cannot store, will try again: {error!s}")
+                self.fault = str(error) or type(error).__name__
                 if self._abandoned.wait(pause_s):
                     return False
                 pause_s = min(pause_s * 2, PAUSE_MAX_S)
@@ -97,16 +97,18 @@ class Ingest:
                 return True
 
     def store(self, batch: list[Delivery]) -> None:
-        """Commit and acknowledge; halves the batch to find a row that the database refuses, and sets it aside."""
+        """Commit and acknowledge; halves the batch to find a message that cannot be stored, and sets it aside."""
         try:
             tally = self._writer.write(self._sorter.sort(batch))
-        except RowError as error:
+        except UnreachableError:
+            raise
+        except Exception as error:  # RowError as a rule; a fault of ours must not stop the others either
             if len(batch) > 1:
                 middle = len(batch) // 2
                 self.store(batch[:middle])
                 self.store(batch[middle:])
                 return
-            tally = self._writer.write(_refused(batch[0], error.cause))
+            tally = self._writer.write(_refused(batch[0], error))
         self._ack(batch)
         self._count(len(batch), tally)
 
@@ -121,7 +123,6 @@ class Ingest:
         self.batches += 1
 
 
-def _refused(delivery: Delivery, cause: str) -> Rows:
-    return Rows(
-        letters=[(delivery.topic, delivery.payload, f"the database refuses it: {cause}", delivery.at_ns // 1_000_000)]
-    )
+def _refused(delivery: Delivery, error: Exception) -> Rows:
+    reason = f"cannot be stored: {error.cause if isinstance(error, RowError) else repr(error)}"
+    return Rows(letters=[(delivery.topic, delivery.payload, reason, delivery.at_ns // 1_000_000)])

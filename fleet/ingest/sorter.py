@@ -19,7 +19,8 @@ from protocol.records import TQ_BOUND, TQ_RTC, Event
 _MS = 1_000_000  # ns
 _HEALTH = tuple(row[1] for row in Heartbeat.FIELDS)
 
-Handler = Callable[[Rows, int, str, bytes, int], None]  # rows, node, topic, payload, received_ms
+# rows, node, topic, payload, received_ms; True when the node itself spoke, which its will is not
+Handler = Callable[[Rows, int, str, bytes, int], bool]
 
 
 class Sorter:
@@ -48,8 +49,7 @@ class Sorter:
             try:
                 route = routes.get(topic)
                 handler, node = route or self._find(topic)
-                handler(rows, node, topic, payload, received_ms)
-                if not retained:
+                if handler(rows, node, topic, payload, received_ms) and not retained:
                     rows.seen[node] = received_ms
             except DecodeError as error:
                 rows.letters.append((topic, payload, str(error), received_ms))
@@ -69,7 +69,7 @@ class Sorter:
         return route
 
 
-def _tele(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -> None:
+def _tele(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -> bool:
     boot, entries, up_s = decode.batch(payload)
     if up_s is not None:
         _bound(rows, node, boot, up_s, received_ms)
@@ -84,9 +84,10 @@ def _tele(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -
         kept = rows.latest.get(node)
         if kept is None or ts >= kept[1]:
             rows.latest[node] = (node, ts, boot, seq, tq, interval_s, samples, received_ms)
+    return True
 
 
-def _event(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -> None:
+def _event(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -> bool:
     boot, entries, up_s = decode.batch(payload)
     if up_s is not None:
         _bound(rows, node, boot, up_s, received_ms)
@@ -98,6 +99,7 @@ def _event(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) 
             continue
         ts = event.t if event.tq else _latest_s(event.t, up_s, received_ms)
         rows.events.append((node, boot, event.seq, ts, event.tq, event.code, event.phase, body, received_ms))
+    return True
 
 
 def _bound(rows: Rows, node: int, boot: int, up_s: int, received_ms: int) -> None:
@@ -111,7 +113,7 @@ def _latest_s(t: int, up_s: int | None, received_ms: int) -> int:
     return received_s if up_s is None else received_s - max(0, up_s - t)
 
 
-def _state(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int) -> None:
+def _state(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int) -> bool:
     state = State.decode(payload)
     health = _health(state.heartbeat)
     row = (node, state.online, received_ms, state.boot, state.firmware, state.slot, state.config_desired)
@@ -121,6 +123,7 @@ def _state(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int)
         rows.health.append((node, state.boot, beat.up_s, received_ms, health))
         if state.t and beat.time_quality >= TQ_RTC:
             rows.anchors.append((node, state.boot, state.t - beat.up_s, beat.time_quality))
+    return state.online
 
 
 def _health(beat: Heartbeat | None) -> str:
@@ -130,12 +133,14 @@ def _health(beat: Heartbeat | None) -> str:
     return json.dumps({name: value for name, value in plain.items() if value is not None})
 
 
-def _log(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int) -> None:
+def _log(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int) -> bool:
     line = Log.decode(payload)
     rows.logs.append((node, received_ms, line.boot, line.up_ms, line.level, line.tag, line.text, line.dropped))
+    return True
 
 
-def _reply(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int) -> None:
+def _reply(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int) -> bool:
     reply = Reply.decode(payload)
     result = cbor.encode(reply.result)
     rows.replies.append((reply.status, reply.code, reply.text, result, received_ms, reply.id.hex(), node))
+    return True

@@ -129,11 +129,12 @@ def test_a_state_of_an_earlier_boot_is_old_news(feed: Feed) -> None:
     assert state.boot == BOOT + 1
 
 
-def test_a_retained_message_is_no_sign_of_life(feed: Feed) -> None:
+def test_a_retained_message_is_no_sign_of_life_and_a_will_is_none_either(feed: Feed) -> None:
     payload = State(online=True).encode()
     feed.take(delivery("air-1", "state", payload, retained=True))
     assert feed.store.nodes.view("air-1").last_seen_ms is None
     feed.take(delivery("air-1", "state", payload))
+    feed.take(delivery("air-1", "state", State(online=False).encode(), NOW_S + 99))
     assert feed.store.nodes.view("air-1").last_seen_ms == NOW_S * 1000
 
 
