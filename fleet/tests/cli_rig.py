@@ -63,7 +63,7 @@ def make_fleet(directory: Path, **broker: object) -> Config:
     return plan.config
 
 
-def add_nodes(config: Config) -> None:
+def add_nodes(config: Config, now_s: int | None = None) -> None:
     """air-1 (online, has data), air-2 (silent, refuses its config), light-1 (never heard of), old-1 (retired)."""
     with Store.open(config.store_url) as store:
         provisioner = Provisioner(config, store.nodes)
@@ -75,7 +75,7 @@ def add_nodes(config: Config) -> None:
         )
         provisioner.retire("old-1")
         store.configs.set("air-2", {1: 30}, int(time.time()))
-        _write(store, int(time.time()))
+        _write(store, int(time.time()) if now_s is None else now_s)
 
 
 def _write(store: Store, now: int) -> None:

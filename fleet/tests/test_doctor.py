@@ -22,7 +22,7 @@ YEAR_S = 365 * 86400
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = make_fleet(tmp_path_factory.mktemp("doctor") / "fleet")
-    add_nodes(config)
+    add_nodes(config, NOW)
     return config.directory
 
 
