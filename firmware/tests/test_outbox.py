@@ -1,74 +1,14 @@
-"""The outbox: order, batches, dating, bounds, damage; and against a plain list as the model."""
+"""The outbox: order, batches, dating, bounds, damage."""
 
-import random
-
-from firmware.tests.fakes import EIO, Files, Settings, Time
+from firmware.tests.fakes import EIO, Files
+from firmware.tests.outbox_rig import NOW_S, SAMPLES, Rig
 from node.core.frames import HEAD
-from node.core.journal import Journal
-from node.core.outbox import EVENT, RECORD, Outbox
+from node.core.outbox import EVENT, RECORD
 from node.core.segment import BLOCK, FOLDER
+from protocol.errors import EncodeError
 from protocol.messages import MAX_ENTRIES, Batch
-from protocol.records import TQ_NTP_DAY, TQ_NTP_HOUR, TQ_UPTIME, Event, Record, Sample
-
-NOW_S = 1_800_000_000
-SAMPLES = {channel: Sample(1000 + channel) for channel in range(1, 10)}
-
-
-class Rig:
-    """A node's outbox on files that outlive `restart`."""
-
-    def __init__(self, files=None, **settings):
-        self.files = files or Files()
-        self.settings = Settings(**settings)
-        self.boot = 0
-        self.zeros = {}
-        self.restart()
-
-    def restart(self):
-        self.boot += 1
-        self.time = Time()
-        self.ready = 0
-        self.outbox = Outbox(self.files, self.time.clock, self.boot, self.settings, self.zero_s)
-        self.outbox.on_ready = self.on_ready
-        self.journal = Journal(self.outbox, self.time.clock)
-
-    def on_ready(self):
-        self.ready += 1
-
-    def zero_s(self, boot):
-        return self.time.clock.anchor_s if boot == self.boot else self.zeros.get(boot)
-
-    def know_time(self):
-        self.time.clock.set_utc(NOW_S * 1000)
-        self.zeros[self.boot] = self.time.clock.anchor_s
-
-    def record(self, count=1):
-        for _ in range(count):
-            t, tq = self.time.clock.stamp()
-            self.journal.record(SAMPLES, t, tq)
-
-    def take(self):
-        """(topic, boot, [seq...]) of the next batch with the item, or None."""
-        item = self.outbox.take()
-        if item is None:
-            return None
-        batch = Batch.decode(self.outbox.render(item))
-        kind = Record if item.name == "tele" else Event
-        return item, (item.name, batch.boot, [kind.decode(entry).seq for entry in batch.entries])
-
-    def drain(self):
-        """Everything that can be taken once all has waited long enough, acknowledged at once."""
-        self.time.sleep(self.settings("batch") * self.settings("interval_s") * 1000)
-        found = []
-        while True:
-            taken = self.take()
-            if taken is None:
-                return found
-            found.append(taken[1])
-            self.outbox.done(taken[0])
-
-    def segments(self):
-        return sorted(self.files.scan(FOLDER))
+from protocol.records import MAX_ENTRY, TQ_NTP_DAY, TQ_NTP_HOUR, TQ_UPTIME, Event, Record
+from protocol.tests.expect import raises
 
 
 def test_an_entry_waits_on_flash_until_it_is_acknowledged():
@@ -397,76 +337,12 @@ def test_the_age_of_the_oldest_entry():
     assert rig.outbox.oldest_s() == 1090
 
 
-class Model:
-    """An outbox and what a list would do: entries by identity, each waiting, in flight or gone."""
-
-    def __init__(self, seed):
-        random.seed(seed)
-        self.rig = Rig(outbox_kb=64, batch=random.randint(1, 8))
-        self.waiting = []
-        self.flying = []  # (item, identities)
-
-    def play(self, steps):
-        """Random steps, then everything out."""
-        odds = (self.append,) * 50 + (self.take,) * 25 + (self.done,) * 15 + (self.release,) * 5 + (self.pass_time,) * 4
-        odds += (self.restart,)
-        for _ in range(steps):
-            odds[random.randint(0, len(odds) - 1)]()
-        self.rig.time.sleep(3_600_000)
-        while self.take():
-            pass
-        while self.flying:
-            self.done()
-
-    def append(self):
-        rig = self.rig
-        kind = EVENT if random.randint(0, 5) == 0 else RECORD
-        self.waiting.append((kind, rig.boot, rig.journal.seq))
-        assert rig.journal.event(3) if kind == EVENT else rig.journal.record(SAMPLES, 0, 0)
-
-    def take(self):
-        """Take a batch from both; False when there is none."""
-        taken = self.rig.take()
-        if taken is None:
-            return False
-        item, (name, boot, seqs) = taken
-        kind = EVENT if name == "event" else RECORD
-        identities = [(kind, boot, seq) for seq in seqs]
-        assert seqs == sorted(seqs)
-        for identity in identities:
-            if identity in self.waiting:
-                self.waiting.remove(identity)
-            else:
-                assert boot < self.rig.boot, "given twice within one boot"  # it was acknowledged before a restart
-        self.flying.append((item, identities))
-        return True
-
-    def done(self):
-        if self.flying:
-            self.rig.outbox.done(self.flying.pop(random.randint(0, len(self.flying) - 1))[0])
-
-    def release(self):
-        for item, _ in reversed(self.flying):
-            self.rig.outbox.release(item)
-        self.forget()
-
-    def restart(self):
-        self.forget()
-        self.rig.restart()
-
-    def forget(self):
-        for _, identities in self.flying:
-            self.waiting.extend(identities)
-        self.flying = []
-
-    def pass_time(self):
-        self.rig.time.sleep(random.randint(1, 100_000))
-
-
-def test_the_outbox_does_what_a_list_does():
-    for seed in range(12):
-        model = Model(seed)
-        model.play(400)
-        assert model.waiting == []
-        assert model.rig.segments() == []
-        assert model.rig.outbox.evicted == model.rig.outbox.damaged == 0
+def test_an_undated_entry_leaves_room_for_its_date():
+    rig = Rig()
+    raises(EncodeError, rig.journal.event, 1, 0, {1: b"x" * (MAX_ENTRY - 14)})
+    assert rig.journal.seq == 0
+    rig.journal.event(1, 0, {1: b"x" * (MAX_ENTRY - 16)})
+    rig.know_time()
+    batch = Batch.decode(rig.outbox.render(rig.outbox.take()))
+    assert len(batch.entries[0]) <= MAX_ENTRY
+    assert Event.decode(batch.entries[0]).tq == TQ_NTP_DAY

@@ -77,3 +77,40 @@ def verdict(files, notes):
 def test_the_outbox_survives_every_cut():
     trial = Trial(_BLOCKS, begin, scenario, verdict)
     assert trial.cuts > 300, trial.cuts
+
+
+def fill(files):
+    """Three of the four segments that 16 KiB are."""
+    box = Outbox(files, Time().clock, 1, Settings(outbox_kb=16), lambda _: None)
+    for seq in range(24):
+        box.append(RECORD, entry(seq))
+
+
+def overflow(files, notes):
+    """A boot that has to give up what is oldest."""
+    box = Outbox(files, Time().clock, 2, Settings(outbox_kb=16), lambda _: None)
+    for seq in range(24, 44):
+        keep(box, notes, RECORD, seq)
+
+
+def only_the_oldest_are_gone(files, notes):
+    """Whatever is left is a run without gaps that ends with the newest entry that was kept."""
+    box = outbox(files, 3, batch=1)
+    found = []
+    item = box.take()
+    while item is not None:
+        data = Batch.decode(box.render(item)).entries[0]
+        seq = Event.decode(data).seq
+        assert data == entry(seq)
+        found.append(seq)
+        box.done(item)
+        item = box.take()
+    found.sort()
+    newest = max([seq for what, seq in notes if what == "kept"] + [23])
+    assert found == list(range(found[0], found[-1] + 1))
+    assert found[-1] in (newest, newest + 1)
+    assert len(found) >= 2 * 8
+
+
+def test_a_full_outbox_survives_every_cut():
+    assert Trial(_BLOCKS, fill, overflow, only_the_oldest_are_gone).cuts > 150

@@ -5,7 +5,8 @@ so that a loss is a gap that the fleet manager can see.
 """
 
 from node.core.outbox import EVENT, RECORD
-from protocol.records import INTERVAL_S, PHASE_INSTANT, Event, Record
+from protocol.errors import EncodeError
+from protocol.records import INTERVAL_S, MAX_ENTRY, PHASE_INSTANT, TQ_UPTIME, Event, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from node.core.clock import Clock
     from node.core.outbox import Outbox
     from protocol.records import Sample
+
+_DATE = 4  # bytes by which an entry may grow when it is dated
 
 
 class Journal:
@@ -29,13 +32,15 @@ class Journal:
 
         False when there was no room. Raises EncodeError when the samples break a bound of SPEC 5.
         """
-        return self._append(RECORD, Record(self.seq, t, tq, samples, interval).encode())
+        return self._append(RECORD, tq, Record(self.seq, t, tq, samples, interval).encode())
 
     def event(self, code: int, phase: int = PHASE_INSTANT, attrs: "dict[int, Any] | None" = None) -> bool:
         """Keep that something happened now; False when there was no room. Raises EncodeError as `record`."""
         t, tq = self._clock.stamp()
-        return self._append(EVENT, Event(self.seq, t, tq, code, phase, attrs).encode())
+        return self._append(EVENT, tq, Event(self.seq, t, tq, code, phase, attrs).encode())
 
-    def _append(self, kind: int, entry: bytes) -> bool:
+    def _append(self, kind: int, tq: int, entry: bytes) -> bool:
+        if tq == TQ_UPTIME and len(entry) > MAX_ENTRY - _DATE:
+            raise EncodeError("no room for the date")
         self.seq += 1
         return self._outbox.append(kind, entry)
