@@ -4,7 +4,8 @@
 it waits here. Time passes at the real rate while the program computes; what the real clock grants beyond that is
 credit, and it is spent only while every task sleeps, never past the next timer. So a slow machine makes a simulated
 node late, not wrong. While the program waits for an answer from the real world, which knows nothing of this clock, time
-runs at GENTLE at most: its patience stays worth something. A leap passes time as fast as the program can sleep.
+runs at GENTLE at most, so that its patience stays worth something; afterwards it catches up. A leap passes time as
+fast as the program can sleep.
 """
 
 TYPE_CHECKING = False
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 MILLI = 1000  # rates are in thousandths: 1000 is real time
 GENTLE = 10 * MILLI  # 15 s of patience with a TLS handshake are 1.5 s
-CREDIT_MS = 60000  # credit that is kept when the machine cannot keep up: one record interval
+CREDIT_MS = 600000  # how far a node may be behind the world; beyond that it stays behind
+POLL_MS = 500
 LEAD_MS = 1 << 40  # asyncio's C code stamps what is ready at once with real ticks: they have to lie in the past
 PERIOD = 1 << 30  # ms after which the ticks of a 32-bit board start again (12.4 days)
 
@@ -31,6 +33,7 @@ class VirtualClock:
         self.waits_for_peer: "Callable[[], bool]" = _never
         self._credit = 0  # thousandths of a millisecond
         self._leap = 0  # milliseconds left to leap over
+        self._unpolled = 0  # of them, milliseconds since sockets were looked at
         self._on_landed: "Callable[[], None] | None" = None
 
     def ticks(self) -> int:
@@ -57,27 +60,35 @@ class VirtualClock:
 
     def wait(self, dt: int, poll: "Callable[[int], None]") -> None:
         """What asyncio does when its next timer is `dt` ms away (-1: no timer): wait for sockets, let time pass."""
+        if self._leap > 0 and dt >= 0:
+            self._leap_over(dt, poll)
+            return
         if dt <= 0:
             poll(dt)
             return
         self._settle()
-        if self._leap > 0:
-            poll(0)
-            self._pass(min(dt, self._leap))
-            return
-        rate = self.rate
-        if rate > GENTLE and self.waits_for_peer():
-            rate = GENTLE
-            self._credit = 0
-        missing = dt * MILLI - self._credit
-        poll(-(-missing // rate) if missing > 0 else 0)
-        credit = self._credit + self._spent() * rate
-        step = min(dt, credit // MILLI)
+        gentle = self.rate > GENTLE and self.waits_for_peer()
+        missing = dt * MILLI if gentle else dt * MILLI - self._credit
+        poll(-(-missing // (GENTLE if gentle else self.rate)) if missing > 0 else 0)
+        spent = self._spent()
+        credit = self._credit + spent * self.rate
+        step = min(dt, (spent * GENTLE if gentle else credit) // MILLI)
         self._credit = min(credit - step * MILLI, CREDIT_MS * MILLI)
         self._pass(step)
 
+    def _leap_over(self, dt: int, poll: "Callable[[int], None]") -> None:
+        """Sleep without waiting. Computing takes no time in a leap, so each is like the other; sockets are looked at
+        every POLL_MS."""
+        self._unpolled += dt
+        if self._unpolled >= POLL_MS:
+            self._unpolled = 0
+            poll(0)
+        self._pass(min(dt, self._leap))
+
     def _settle(self) -> None:
         """Account the real time since the last look: it was spent computing."""
+        if self._leap > 0:
+            return
         spent = self._spent()
         if spent > 0:
             self._credit = min(self._credit + spent * max(self.rate - MILLI, 0), CREDIT_MS * MILLI)
@@ -95,6 +106,7 @@ class VirtualClock:
         if self._leap > 0:
             self._leap -= milliseconds
             if self._leap <= 0 and self._on_landed is not None:
+                self._spent()
                 self._on_landed()
 
 

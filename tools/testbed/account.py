@@ -13,7 +13,7 @@ Entry = tuple[str, int, int]  # node, boot, seq
 _ENTRIES = """SELECT id, boot, seq FROM record JOIN node ON node.key = record.node
     UNION ALL SELECT id, boot, seq FROM event JOIN node ON node.key = event.node"""
 _RECORDS = "SELECT id, count(*) FROM record JOIN node ON node.key = record.node GROUP BY id"
-_UNDATED = "SELECT count(*) FROM record WHERE tq = 0"
+_UNDATED = "SELECT count(*) FROM record WHERE tq < 2"  # TQ_UPTIME, TQ_BOUND
 _REFUSED = "SELECT coalesce(sum(count), 0) FROM dead_letter"
 _FIGURES = "SELECT figures FROM service_stat ORDER BY t_ms DESC LIMIT 1"
 
@@ -28,7 +28,7 @@ class Account:
     strangers: frozenset[Entry]  # stored, and in no node's ledger: a node was killed between outbox and ledger
     refused: int  # messages set aside with a reason
     redelivered: int  # entries that came again and were recognised, since the service started
-    undated: int  # records whose time is still unknown
+    undated: int  # records of which only the latest possible time is known
 
     @property
     def clean(self) -> bool:

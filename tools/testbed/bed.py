@@ -3,8 +3,9 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fleet import setup
 from fleet.broker import control
@@ -28,12 +29,21 @@ _POLL_S = 0.1
 class Testbed:
     """A fleet in `directory` (new or empty), its nodes in the world of `world`, a link of its own for each.
 
+    `settings` go into fleet.toml over what the test bench needs there.
+
     `async with` sets everything up but the nodes, and ends everything: no process outlives it.
     """
 
     __test__ = False  # not a test, whatever pytest makes of its name
 
-    def __init__(self, directory: Path, seats: Iterable[Seat], world: WorldClock) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        seats: Iterable[Seat],
+        world: WorldClock,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._settings = settings or {}
         self.directory = directory
         self.seats = tuple(seats)
         self.world = world
@@ -67,7 +77,8 @@ class Testbed:
 
     async def _start(self) -> None:
         broker = (HOST, free_port())
-        values = {"broker": {"host": HOST, "port": broker[1], "listen": HOST, "names": [BROKER]}}
+        own = {"host": HOST, "port": broker[1], "listen": HOST, "names": [BROKER]}
+        values = {"broker": own, **self._settings}
         self.directory.mkdir(parents=True, exist_ok=True)
         plan = setup.plan(self.fleet_dir, values, self._world_s)
         plan.carry_out()
@@ -106,6 +117,18 @@ class Testbed:
         for node in self.nodes.values():
             if node.pid is None:
                 await node.power_on()
+
+    def cut(self) -> None:
+        """The nodes lose their whole network: broker, names and time."""
+        for link in self.links.values():
+            link.cut()
+        self.names.silent = self.times.silent = True
+
+    async def heal(self) -> None:
+        """The network is back, on every link."""
+        self.names.silent = self.times.silent = False
+        for link in self.links.values():
+            await link.heal()
 
     def set_rate(self, rate: float) -> None:
         """From now on world and nodes run at `rate` (1 = real time)."""

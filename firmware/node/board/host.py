@@ -41,7 +41,7 @@ class HostNetwork:
 
     async def connect(self) -> bool:
         """Join the network; takes as long as Wi-Fi does."""
-        await asyncio.sleep_ms(_JOIN_MS)  # type: ignore[attr-defined]
+        await asyncio.sleep_ms(_JOIN_MS)
         self._up = self.present
         if self._up:
             self.connects += 1
@@ -161,7 +161,7 @@ class HostBoard:
 
     def heap(self) -> "tuple[int, int | None]":
         """(free bytes, unknown)."""
-        return gc.mem_free(), None  # type: ignore[attr-defined]
+        return gc.mem_free(), None
 
     def random(self, below: int) -> int:
         """0 .. below - 1."""
