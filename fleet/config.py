@@ -64,9 +64,10 @@ class BrokerConfig:
     max_payload_kb: int = _key(64, "Embedded: largest message; the contract's own bound is 8 KiB.", 8, 1024)
     max_connections: int = _key(20000, "Embedded: connections at a time.", 16, 1 << 20)
     ack_wait_s: int = _key(
-        120,
-        "Embedded: a message that is not acknowledged for so long is sent again; longer than any database pause.",
         30,
+        "Embedded: a message that was not acknowledged for so long is sent again, so what a killed service had in hand "
+        "waits for it that long.",
+        5,
         3600,
     )
     session_days: int = _key(

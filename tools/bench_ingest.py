@@ -132,7 +132,7 @@ def broker(sync: str) -> Iterator[int]:
         text = f"""server_name: bench
 listen: "127.0.0.1:-1"
 jetstream {{ store_dir: "{directory}/data", sync_interval: "{sync}" }}
-mqtt {{ listen: "127.0.0.1:{port}", ack_wait: "120s", max_ack_pending: 16384 }}
+mqtt {{ listen: "127.0.0.1:{port}", ack_wait: "30s", max_ack_pending: 16384 }}
 """
         config = Path(directory, "nats.conf")
         config.write_text(text)
