@@ -64,6 +64,7 @@ class Node:
         finally:
             for task in tasks:
                 task.cancel()
+            self.app.supervise._over = True
             await self.app.supervise.stop()
 
     async def _until_reset(self):
@@ -131,7 +132,9 @@ def test_a_reboot_by_command_is_told_from_a_crash():
         application.link.publish = lambda name, payload, retain=False: replies.append((name, payload)) or True
 
     assert not node.run(10, listen, RESET_HARD)
-    boot = node.boot_event()
+    found = node.entries()[1]
+    assert [event.code for event in found] == [events.BOOT, events.BOOT, events.COMMAND]
+    boot = Boot.from_map(found[1].attrs)
     assert (boot.intended, boot.reason, boot.crashes) == (True, "command reboot", 0)
     assert boot.prev_up_s >= 5
     assert node.app.boots.boot == 7

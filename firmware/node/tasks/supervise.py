@@ -53,7 +53,7 @@ class Supervise:
         self._watchdog = watchdog
         self._timeout_ms = timeout_ms
         self._fed_ms = clock.uptime_ms()
-        self._stopping = False
+        self._over = False  # from then on the end of a task is no failure of it
         self._rows: "dict[str, Row]" = {}
         self._tasks: "dict[str, asyncio.Task[None]]" = {}
 
@@ -63,7 +63,7 @@ class Supervise:
         self.decider.add(row[0], row[2], row[3], self._clock.uptime_ms())
 
     async def run(self, until: "Callable[[], bool]") -> None:
-        """Run everything until `until()` is true, then stop every task."""
+        """Run everything until `until()` is true."""
         passes = 0
         while not until():
             self._turn()
@@ -73,10 +73,10 @@ class Supervise:
             before = self._clock.ticks()
             await asyncio.sleep_ms(_PERIOD_MS)
             self._lag.add(max(0, self._clock.since(before) - _PERIOD_MS))
+        self._over = True
 
     async def stop(self) -> None:
-        """Cancel every task, which is no failure of theirs."""
-        self._stopping = True
+        """Cancel every task that has not ended by itself."""
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.sleep_ms(0)
@@ -106,8 +106,7 @@ class Supervise:
             await row[1](self._beat_of(name))
             self._ended(name, "ended", 0)
         except asyncio.CancelledError:
-            if not self._stopping:
-                self._ended(name, "silent", 0)
+            self._ended(name, "silent", 0)
         except Exception as error:  # whatever it is, the task is started again and the reason reported
             self._ended(name, error.__class__.__name__, self._failed(name, error))
 
@@ -116,6 +115,8 @@ class Supervise:
         return lambda: decider.beat(name, clock.uptime_ms())
 
     def _ended(self, name: str, why: str, trace: int) -> None:
+        if self._over:
+            return
         self.decider.ended(name, self._clock.uptime_ms())
         self._trail.crashed(name, why, trace)
         self._journal.event(TASK_RESTART, 0, {1: name, 2: self.decider.restarts, 3: "{} {:08x}".format(why, trace)})
