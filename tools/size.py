@@ -87,9 +87,7 @@ def main() -> int:
             print(f"         {size:>7} {folder}")
         for kind, size in figures["heap_estimate_bytes"].items():  # type: ignore[attr-defined]
             print(f"heap   {size:>7} of {HEAP_BUDGET} bytes for the modules of {kind} (estimate for 32 bits)")
-        print(
-            f"       {figures['heap_left_without_psram']:>7} left on a classic ESP32 without PSRAM, TLS up, nothing frozen"
-        )
+        print(f"       {figures['heap_left_without_psram']:>7} left on an ESP32 without PSRAM, TLS up, nothing frozen")
     heaps: dict[str, int] = figures["heap_estimate_bytes"]  # type: ignore[assignment]
     return int(sum(flash().values()) > FLASH_BUDGET or max(heaps.values()) > HEAP_BUDGET)
 

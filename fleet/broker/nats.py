@@ -32,11 +32,14 @@ _ALARMS = {
 
 def config_text(config: Config, users: Iterable[User], guard_secret: str) -> str:
     """The whole file. Apart from MQTT it admits one user, the guard, from this machine and with a password."""
-    broker = config.broker
-    certs, path = config.certs_dir.absolute(), config.broker_dir.absolute()
+    heading = "# Written by `fleet`; changes are lost. What can be chosen stands in fleet.toml.\n"
+    return "\n".join((heading + _server(config), _mqtt(config), _accounts(users, guard_secret)))
+
+
+def _server(config: Config) -> str:
+    broker, path = config.broker, config.broker_dir.absolute()
     mega = 1 << 20
     return f"""\
-# Written by `fleet`; changes are lost. What can be chosen stands in fleet.toml.
 server_name: lumenair
 listen: "127.0.0.1:-1"  # NATS itself: a free port of this machine, for the guard alone
 pid_file: {_quote(path / PID_NAME)}
@@ -52,7 +55,12 @@ jetstream {{
   max_memory_store: {broker.max_ram_mb * mega}
   sync_interval: {_quote(broker.sync)}
 }}
+"""
 
+
+def _mqtt(config: Config) -> str:
+    broker, certs = config.broker, config.certs_dir.absolute()
+    return f"""\
 mqtt {{
   listen: {_quote(f"{_host(broker.listen)}:{broker.port}")}
   tls {{
@@ -69,7 +77,11 @@ mqtt {{
   reject_qos2_publish: true
   downgrade_qos2_subscribe: true
 }}
+"""
 
+
+def _accounts(users: Iterable[User], guard_secret: str) -> str:
+    return f"""\
 accounts {{
   SYS {{
     users: [{{user: {_quote(guard.USER)}, password: {_quote(guard_secret)}, permissions: {{

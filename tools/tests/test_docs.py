@@ -1,4 +1,4 @@
-"""The documents do what they say: every `console` block is executed, every link leads somewhere, every make target exists."""
+"""The documents do what they say: `console` blocks are executed, links lead somewhere, files and make targets exist."""
 
 import os
 import re
