@@ -123,7 +123,7 @@ def test_a_node_whose_power_fails_loses_nothing_that_it_had_kept(tmp_path: Path)
                 await asyncio.sleep(chance.uniform(0.1, 1.5))
                 await node.power_off()
             else:
-                node.order(cut=[chance.randint(1, 30), chance.randint(0, 300)])
+                node.order(cut=[chance.randint(1, 20), chance.randint(0, 300)])
                 assert await bed.until(lambda at=node: at.pid is None, PATIENCE_S)
                 await node.power_off()
             await node.power_on()
@@ -133,7 +133,7 @@ def test_a_node_whose_power_fails_loses_nothing_that_it_had_kept(tmp_path: Path)
         assert len(boots) == len(bed.seats) + 10
         assert len(account.strangers) <= 10  # killed between outbox and ledger
 
-    with_bed(tmp_path, check)
+    with_bed(tmp_path, check, AIR)
 
 
 def test_a_link_that_is_cut_for_a_day_costs_no_record(tmp_path: Path) -> None:
