@@ -102,7 +102,7 @@ def parse(data: bytes) -> None:
     try:
         _Far().feed(data, len(data))
     except MqttError:
-        pass
+        return
 
 
 def verdict(data: bytes) -> bytes:
