@@ -1,18 +1,23 @@
 """Runs the application from the slot that stage 0 chose, on this board. An update never replaces this file."""
 
-import asyncio
+import gc
 import sys
+
+_COLLECT = 32768  # bytes of garbage after which to collect, before the heap takes from the memory that TLS needs
 
 
 def main() -> None:
     """Build the board and the node, run it; whatever ends it, the board restarts."""
-    if sys.implementation[1] < (1, 24):
+    if sys.implementation.version[:2] < (1, 24):
         raise SystemExit("MicroPython 1.24 or newer is needed: flash a newer image")
+    import asyncio  # older ones have none
+
     from node import app
     from node.board.esp32 import Board
     from node.board.files import Files
     from node.core import provisioned
 
+    gc.threshold(_COLLECT)
     files = Files()
     try:
         board = Board(provisioned.load(files))

@@ -19,7 +19,7 @@ from protocol.messages import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
     from protocol.identity import Identity
 
@@ -47,8 +47,8 @@ class Board:
         self._pwm = {
             name: machine.PWM(machine.Pin(row[0]), freq=row[1], duty_u16=65535) for name, row in self._pins.PWM.items()
         }
-        self.ticks_ms = time.ticks_ms
-        self.ticks_diff = time.ticks_diff
+        self.ticks_ms: "Callable[[], int]" = time.ticks_ms  # type: ignore[assignment]  # the stubs brand ticks
+        self.ticks_diff: "Callable[[int, int], int]" = time.ticks_diff
 
     def reset_cause(self) -> int:
         """RESET_*; the chip tells power-on, watchdog and deep sleep for certain, everything else is RESET_HARD."""
