@@ -69,7 +69,7 @@ class Show:
             for line in where(bed, options):
                 say(line, highlight=False, soft_wrap=True)
             account = await self._watch(bed, store)
-            return summary(bed, account, self._first_s, time.monotonic() - self._began)
+            return summary(bed, store, account, self._first_s, time.monotonic() - self._began)
 
     async def _watch(self, bed: Testbed, store: Store) -> Account:
         with ExitStack() as screen:
@@ -122,10 +122,9 @@ class Show:
 
 def headline(account: Account, bed: Testbed) -> str:
     """One line about the whole fleet."""
-    clock = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(bed.world.utc_s()))
-    speed = f"{bed.world.rate:g} times as fast" if bed.world.rate != 1 else "real time"
-    waiting = len(account.lost)
-    return f"{clock} UTC, {speed}: {sum(account.records.values())} records stored, {waiting} entries on their way"
+    clock = time.strftime("%H:%M:%S", time.gmtime(bed.world.utc_s()))
+    speed = f"time x {bed.world.rate:g}" if bed.world.rate != 1 else "real time"
+    return f"{clock} UTC, {speed}: {sum(account.records.values())} records stored, {len(account.lost)} on their way"
 
 
 def where(bed: Testbed, options: Options) -> list[str]:

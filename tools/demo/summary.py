@@ -1,26 +1,35 @@
 """What a run of the demonstration proved, as one JSON object."""
 
+import os
 import platform
 from importlib.metadata import version
 from typing import Any
 
 from fleet.broker import binary
+from fleet.store import Store
+from protocol import events
+from protocol.messages import Boot
 from tools.testbed import Account, Testbed
 
 PACKAGES = ("cbor2", "paho-mqtt", "sqlalchemy")
 
 
-def summary(bed: Testbed, account: Account, first_record_s: float | None, seconds: float) -> dict[str, Any]:
+def summary(
+    bed: Testbed, store: Store, account: Account, first_record_s: float | None, seconds: float
+) -> dict[str, Any]:
     """The result; `problem` is empty when every node reported, nothing is lost and nothing is there twice."""
-    nats = f"nats-server {binary.find().version}"
     return {
         "nodes": len(account.records),
         "records": sum(account.records.values()),
         "lost": len(account.lost),
         "duplicates": account.duplicates,
         "first_record_s": None if first_record_s is None else round(first_record_s, 1),
-        "broker": nats,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "broker": f"nats-server {binary.find(os.environ.get('FLEET_NATS_SERVER')).version}",
+        "versions": {
+            **_reported(store),
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        },
         "redelivered": account.redelivered,
         "refused": account.refused,
         "rate": bed.world.rate,
@@ -28,6 +37,15 @@ def summary(bed: Testbed, account: Account, first_record_s: float | None, second
         "records_by_node": {seat.node: account.records.get(seat.node, 0) for seat in bed.seats},
         "problem": problem(bed, account),
     }
+
+
+def _reported(store: Store) -> dict[str, str]:
+    """What the nodes themselves say that they run."""
+    for event in store.journal.events():
+        if event.code == events.BOOT:
+            boot = Boot.from_map(dict(event.attrs))
+            return {"firmware": boot.firmware, "micropython": boot.micropython}
+    return {}
 
 
 def problem(bed: Testbed, account: Account) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from fleet.model import Reading
 from fleet.store import Store
@@ -80,15 +82,15 @@ def lines(store: Store, counts: Mapping[str, int]) -> list[Line]:
     return found
 
 
-def render(rows: Iterable[Line], title: str) -> Table:
-    """The live table; it fits 80 columns."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, expand=False)
+def render(rows: Iterable[Line], headline: str) -> Group:
+    """The headline and the live table; both fit 80 columns."""
+    table = Table(box=None, pad_edge=False)
     for name, right in (("NODE", False), ("STATE", False), ("RECORDS", True), ("UTC", False), ("NEWEST RECORD", False)):
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         colour = {"online": "green", "offline": "red", "starts": "yellow"}[row.state]
         table.add_row(row.node, f"[{colour}]{row.state}[/]", str(row.records), row.newest, row.text)
-    return table
+    return Group(Text(headline), table)
 
 
 def plain(rows: Iterable[Line]) -> str:
