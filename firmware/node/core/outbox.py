@@ -52,9 +52,7 @@ class Outbox:
     ) -> None:
         self.evicted = 0  # entries given up for lack of room since boot
         self.damaged = 0  # segments whose rest could not be read since boot
-        self.on_ready: "Callable[[], None] | None" = (
-            None  # set by the link; called when `take` may have something again
-        )
+        self.on_ready: "Callable[[], None] | None" = None  # set by the link: `take` may have something again
         self._files = files
         self._clock = clock
         self._boot = boot
