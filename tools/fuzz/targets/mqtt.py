@@ -42,16 +42,17 @@ def generate(random: "Random", seeds: "list[bytes]") -> bytes:
 
 def _packet(random: "Random") -> bytes:
     how = random.below(8)
+    data: bytes = broker_bytes.PINGRESP
     if how < 2:
-        return broker_bytes.puback(1 + random.below(6))
-    if how == 2:
-        return broker_bytes.suback(1 + random.below(2), 1, (0, 1, 0x80)[random.below(3)])
-    if how == 3:
-        return broker_bytes.PINGRESP
-    topic = _FILTERS[random.below(2)] if random.below(4) else "t" * (1 + random.below(140))
-    payload = random.data(random.below(8)) * (1 + random.below(100) if random.below(4) == 0 else 1)
-    flags = (0, 0, 0, 1, 8, 9, 2, 4)[random.below(8)]
-    return broker_bytes.publish(topic, payload, random.below(3), flags)
+        data = broker_bytes.puback(1 + random.below(6))
+    elif how == 2:
+        data = broker_bytes.suback(1 + random.below(2), 1, (0, 1, 0x80)[random.below(3)])
+    elif how > 3:
+        topic = _FILTERS[random.below(2)] if random.below(4) else "t" * (1 + random.below(140))
+        payload = random.data(random.below(8)) * (1 + random.below(100) if random.below(4) == 0 else 1)
+        flags = (0, 0, 0, 1, 8, 9, 2, 4)[random.below(8)]
+        data = broker_bytes.publish(topic, payload, random.below(3), flags)
+    return data
 
 
 class _Far:
