@@ -106,7 +106,8 @@ class Bus:
         self.session = 0  # grows with every connection
         self.received = 0
         self.repeated = 0  # sent again by the broker while they were being stored
-        self.fault = ""  # why the last connection ended
+        self.fault = ""  # why the last connection ended, while there is no other
+        self._refusal = ""  # what the broker said to that
         self._client: mqtt.Client | None = None
 
     def start(self) -> None:
@@ -153,7 +154,7 @@ class Bus:
         self._stopping.set()
         self._wake()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(CONNECT_S)  # a handshake with a broker that hangs is left to the end of the process
         self._wake_in.close()
         self._wake_out.close()
 
@@ -164,16 +165,17 @@ class Bus:
     def _run(self) -> None:
         wait_s = BACKOFF_FIRST_S
         while not self._stopping.is_set():
-            self.fault = ""
+            self._refusal = reason = ""
             try:
                 self._client = self._connect()
                 self._serve(self._client)
             except Exception as error:  # OSError as a rule; whatever it is, the next connection may work
-                self.fault = self.fault or str(error) or type(error).__name__
+                reason = str(error) or type(error).__name__
+            self.fault = self._refusal or reason or "closed"
             wait_s = BACKOFF_FIRST_S if self.up.is_set() else min(wait_s * 2, BACKOFF_MAX_S)
             self._end()
             if not self._stopping.is_set():
-                self._log(f"broker connection ended: {self.fault or 'closed'}")
+                self._log(f"broker connection ended: {self.fault}")
                 self._stopping.wait(wait_s * random.uniform(0.5, 1))
 
     def _connect(self) -> mqtt.Client:
@@ -249,12 +251,12 @@ class Bus:
         while self._outgoing:
             lost.append(self._outgoing.popleft())
         for item in lost:
-            item.fault = self.fault or "closed"
+            item.fault = self.fault
             item.done.set()
 
     def _on_connect(self, client: mqtt.Client, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
-            self.fault = f"the broker refuses us: {reason}"
+            self._refusal = f"the broker refuses us: {reason}"
             return
         self.session += 1
         if flags.session_present and self._subscribed:
@@ -264,13 +266,14 @@ class Bus:
 
     def _on_subscribe(self, client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         if any(reason.is_failure for reason in reasons):
-            self.fault = f"the broker refuses a subscription to {', '.join(self._filters)}"
+            self._refusal = f"the broker refuses a subscription to {', '.join(self._filters)}"
             client.disconnect()
             return
         self._subscribed = True
         self._is_up()
 
     def _is_up(self) -> None:
+        self.fault = ""
         self._log("connected to the broker")
         self.up.set()
 

@@ -234,8 +234,11 @@ class _Service:
             pass
         while upkeep.prune(now_s, limits):
             pass
+        if given_up := upkeep.bound_letters():
+            self._log.warning("gave up the oldest %s refused messages: there are too many", given_up)
         if now_s - self._trimmed_s >= HOUR_S:
             upkeep.trim(now_s, limits)
+            upkeep.bound_logs()
             self._trimmed_s = now_s
         if now_s - self._swept_s >= DAY_S:
             upkeep.trim_hourly(now_s, limits)

@@ -70,7 +70,7 @@ def packets(first: int, count: int) -> Iterator[bytes]:
         topic = f"lum/1/{node_name(index)}/up/tele".encode()
         body = struct.pack("!H", len(topic)) + topic + struct.pack("!H", number % 65535 + 1)
         body += Batch(boot=BOOT, entries=[entry]).encode()
-        assert 128 <= len(body) < 16384 or len(body) < 128
+        assert len(body) < 16384
         size = bytes([len(body)]) if len(body) < 128 else bytes([len(body) & 127 | 128, len(body) >> 7])
         yield b"\x32" + size + body
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from fleet.errors import UnreachableError, UsageError
 
 BUSY_MS = 5000  # how long a writer waits for another one; transactions here last some milliseconds
+_WAL_MAX = 64 << 20  # bytes that the write-ahead log keeps after a long reader made it grow
 _IMMEDIATE = "fleet_immediate"
 
 
@@ -33,7 +34,7 @@ def engine(where: str) -> Engine:
 
 def _on_connect(connection: Any, _record: object) -> None:
     # WAL: readers never wait for the writer. FULL: a commit is on the disk before its messages are acknowledged.
-    for line in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY"):
+    for line in ("journal_mode = WAL", "synchronous = FULL", "temp_store = MEMORY", f"journal_size_limit = {_WAL_MAX}"):
         connection.execute(f"PRAGMA {line}")
 
 

@@ -23,7 +23,11 @@ _DUE = schema.rollup_due.c
 _BOOT = schema.boot.c
 _EVENT = schema.event.c
 _NODE = schema.node.c
+_LETTER = schema.dead_letter.c
+_LOG = schema.node_log.c
 _DAY_S = 86400
+LETTERS = 100_000  # refused messages that are kept, of the whole fleet
+LINES = 10_000  # log lines that are kept, of one node
 HOURS_AT_ONCE = 50  # (node, hour) pairs of one transaction, about 3 000 records: some 20 ms
 _COUNTED = (FLAG_PASS, FLAG_SUSPECT)
 
@@ -63,8 +67,8 @@ class Upkeep:
     def prune(self, now_s: int, limits: Limits) -> bool:
         """Give up some hours of records that are older than `limits` and not due; True when more are left."""
         horizon = now_s // 3600 - 24 * limits.raw_days
-        oldest = select(func.min(_RECORD.ts)).where(_RECORD.node == _NODE.key, _RECORD.tq > 0).scalar_subquery()
-        candidates = select(_NODE.key, oldest.label("ts")).subquery().c
+        oldest = select(_RECORD.ts).where(_RECORD.node == _NODE.key, _RECORD.tq > 0).order_by(_RECORD.ts).limit(1)
+        candidates = select(_NODE.key, oldest.scalar_subquery().label("ts")).subquery().c
         with reading(self._engine) as connection:
             query = select(candidates.key, candidates.ts).where(candidates.ts < horizon * 3600).limit(HOURS_AT_ONCE)
             found = connection.execute(query).all()
@@ -87,6 +91,25 @@ class Upkeep:
             ):
                 connection.execute(delete(what).where(over))
             _prune_events(connection, events_s)
+
+    def bound_letters(self) -> int:
+        """Give up the oldest refused messages beyond LETTERS, of which a node gone mad can send no end; how many."""
+        with writing(self._engine) as connection:
+            newest = connection.scalar(select(func.max(_LETTER.key))) or 0
+            return connection.execute(delete(schema.dead_letter).where(_LETTER.key <= newest - LETTERS)).rowcount
+
+    def bound_logs(self) -> int:
+        """Give up the oldest log lines beyond LINES of every node; how many."""
+        counts = select(_LOG.node).group_by(_LOG.node).having(func.count() > LINES)
+        with reading(self._engine) as connection:
+            nodes = connection.scalars(counts).all()
+        given_up = 0
+        for node in nodes:
+            keep = select(_LOG.key).where(_LOG.node == node).order_by(_LOG.key.desc()).offset(LINES).limit(1)
+            with writing(self._engine) as connection:
+                over = and_(_LOG.node == node, _LOG.key <= keep.scalar_subquery())
+                given_up += connection.execute(delete(schema.node_log).where(over)).rowcount
+        return given_up
 
     def trim_hourly(self, now_s: int, limits: Limits) -> None:
         """Give up old hourly statistics, one node at a time; once a day is enough."""

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -35,15 +34,6 @@ def fleet_with(directory: Path, *nodes: str, **broker: object) -> Config:
             (config.certs_dir / f"{made.node}.pem").write_text(ssl.DER_cert_to_PEM_cert(made.cert))
             (config.certs_dir / f"{made.node}.key").write_text(pem)
     return config
-
-
-def external(config: Config) -> Config:
-    """The same fleet with a broker that somebody else runs."""
-    with config.file.open("a") as file:
-        file.write('\n[broker]\nkind = "external"\n' if "[broker]" not in config.file.read_text() else "")
-    text = config.file.read_text()
-    config.file.write_text(text.replace("[broker]\n", '[broker]\nkind = "external"\n', 1))
-    return replace(config, broker=replace(config.broker, kind="external"))
 
 
 class Service:

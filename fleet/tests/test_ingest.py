@@ -12,10 +12,11 @@ from fleet.errors import UnreachableError
 from fleet.ingest import Ingest
 from fleet.ingest.inbox import Inbox
 from fleet.ingest.sorter import Sorter
+from fleet.model import Kind, Node
 from fleet.store.intake import RowError, Rows, Tally
 from fleet.tests.rig import wait_for
 from fleet.tests.store_rig import BOOT, NOW_S, Feed, batch, delivery, event, filled_store, record
-from protocol.messages import MAX_ENTRIES, Config, Log, State
+from protocol.messages import MAX_ENTRIES, Config, Heartbeat, Log, State
 
 POISON = {
     "not CBOR": ("up/tele", b"\xff", "only false, true and null are part of the subset"),
@@ -65,8 +66,6 @@ def test_poison_is_set_aside_and_counted(feed: Feed, where: str, payload: bytes,
 def test_a_node_that_nobody_added_is_set_aside_until_it_is_added(feed: Feed) -> None:
     message = Delivery("lum/1/later-1/up/log", Log(text="hello").encode(), 0, 1, NOW_S * 10**9, False)
     assert feed.take(message).refused == 1
-    from fleet.model import Kind, Node
-
     feed.store.nodes.add(Node("later-1", Kind.AIR, "board"))
     assert feed.take(message).refused == 0
 
@@ -192,8 +191,6 @@ def test_room_is_told_when_everything_is_stored(tmp_path: Path) -> None:
 
 
 def test_a_state_tells_when_its_boot_began() -> None:
-    from protocol.messages import Heartbeat
-
     beat = Heartbeat(up_s=90, time_quality=4)
     rows = Sorter(lambda: {"air-1": 1}).sort(
         [delivery("air-1", "state", State(online=True, boot=BOOT, t=NOW_S, heartbeat=beat).encode())]

@@ -3,21 +3,23 @@
 import os
 import signal
 import sqlite3
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from fleet import service
 from fleet.broker import binary, control, mosquitto, nats
 from fleet.broker.process import BrokerProcess
 from fleet.config import Config
+from fleet.errors import UnreachableError
 from fleet.store import Store
 from fleet.tests.rig import MOSQUITTO, NATS, mosquitto_program, wait_for
 from fleet.tests.service_rig import (
     PATIENCE_S,
     Service,
     assert_whole,
-    external,
     fleet_with,
     nodes,
     serving,
@@ -43,7 +45,7 @@ def broker_of(kind: str, config: Config) -> BrokerProcess:
 
 @pytest.mark.parametrize("kind", [NATS, MOSQUITTO])
 def test_the_service_is_killed_in_the_middle_of_batches(tmp_path: Path, kind: str) -> None:
-    config = external(fleet_with(tmp_path / "fleet", *NAMES, ack_wait_s=5))
+    config = fleet_with(tmp_path / "fleet", *NAMES, kind="external", ack_wait_s=5)
     broker = broker_of(kind, config)
     broker.start()
     service = None
@@ -171,12 +173,7 @@ def test_a_second_service_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_broker_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import threading
-
-    from fleet import service
-    from fleet.errors import UnreachableError
-
-    config = external(fleet_with(tmp_path / "fleet"))
+    config = fleet_with(tmp_path / "fleet", kind="external")
     monkeypatch.setattr(service, "CONNECT_S", 0.5)
     with pytest.raises(UnreachableError, match="refused"):
         service.run(config, threading.Event())

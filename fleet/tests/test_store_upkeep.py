@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.model import Kind, Node
+from fleet.store import upkeep
 from fleet.store.upkeep import Limits
 from fleet.tests.store_rig import BOOT, NOW_S, Feed, batch, delivery, event, filled_store, record
 from protocol.messages import Log, State
@@ -168,6 +169,21 @@ def test_the_books_are_trimmed(tmp_path: Path) -> None:
         feed.store.upkeep.trim(NOW_S + 3651 * DAY_S, LIMITS)
         assert feed.store.journal.events() == []
         assert [account.missing for account in feed.store.readings.accounts(["air-1"])] == [0]
+
+
+def test_a_node_gone_mad_cannot_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "LETTERS", 3)
+    monkeypatch.setattr(upkeep, "LINES", 4)
+    with filled_store(tmp_path / "fleet.db") as feed:
+        for number in range(10):
+            feed.take(delivery("air-1", "tele", bytes([number])))
+            feed.take(delivery("air-1", "log", Log(text=f"line {number}").encode()))
+            feed.take(delivery("air-2", "log", Log(text="quiet").encode())) if number < 4 else None
+        assert (feed.store.upkeep.bound_letters(), feed.store.upkeep.bound_logs()) == (7, 6)
+        assert [letter.payload for letter in feed.store.journal.dead_letters()] == [b"\x09", b"\x08", b"\x07"]
+        assert [line.text for line in feed.store.journal.logs("air-1")] == [f"line {number}" for number in range(6, 10)]
+        assert len(feed.store.journal.logs("air-2")) == 4
+        assert (feed.store.upkeep.bound_letters(), feed.store.upkeep.bound_logs()) == (0, 0)
 
 
 def test_hourly_statistics_are_given_up_after_years(feed: Feed) -> None:
