@@ -98,7 +98,7 @@ class NodeProcess:
         self._stopping = True
         if self.pid is not None:
             try:
-                await self._ask({"quit": True}, "quit")
+                await self._ask(quit=True)
             except (NodeDiedError, TimeoutError):
                 await self.power_off()
         await self._ended()
@@ -106,11 +106,15 @@ class NodeProcess:
 
     async def ask(self) -> dict[str, Any]:
         """Where the node stands now: the counters of tools/sim/node.py."""
-        return await self._ask({"counters": True}, "asked")
+        return await self._ask(counters=True)
 
     async def leap(self, seconds: int, patience_s: float) -> None:
         """Let `seconds` pass for the node as fast as it can; returns when they have."""
-        await self._ask({"leap_s": seconds}, "landed", patience_s)
+        await self._ask(patience_s, leap_s=seconds)
+
+    async def fault(self, part: str, name: str, value: int) -> None:
+        """Switch a fault of a part on (0: off); ValueError with what there is for an unknown one."""
+        await self._ask(fault=[part, name, value])
 
     def order(self, **orders: Any) -> None:
         """Send orders of `Control` in tools/sim/node.py."""
@@ -123,14 +127,18 @@ class NodeProcess:
         data = (self.directory / "ledger.bin").read_bytes()
         return list(LEDGER.iter_unpack(data[: len(data) // LEDGER.size * LEDGER.size]))
 
-    async def _ask(self, orders: dict[str, Any], answer: str, patience_s: float = ANSWER_S) -> dict[str, Any]:
+    async def _ask(self, patience_s: float = ANSWER_S, **order: Any) -> dict[str, Any]:
+        """Give one order and wait for its answer; ValueError when the node refuses it."""
         if self.pid is None:
             raise NodeDiedError(f"{self.seat.node} does not run: see {self.directory / 'serial.log'}")
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting[answer].append(future)
-        self.order(**orders)
+        self._waiting[next(iter(order))].append(future)
+        self.order(**order)
         async with asyncio.timeout(patience_s):
-            return await future
+            found = await future
+        if "error" in found:
+            raise ValueError(found["error"])
+        return found
 
     async def _spawn(self, cause: int) -> None:
         plan = self.seat.plan(self._world, self._dns, cause, self.network)
@@ -175,8 +183,9 @@ class NodeProcess:
         return code
 
     def _report(self, found: dict[str, Any]) -> None:
-        self.counters = found
-        for future in self._waiting.pop(found["why"], []):
+        if "seq" in found:
+            self.counters = found
+        for future in self._waiting.pop(found["order"], []):
             if not future.done():
                 future.set_result(found)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console as Screen
 from rich.live import Live
 
 from fleet.store import Store
@@ -19,6 +19,7 @@ from tools.launcher import Seat
 from tools.switchboard import WorldClock
 from tools.testbed import Account, Testbed
 from tools.testbed.bed import broker_log
+from tools.testbed.console import Console
 
 REFRESH_S = 0.5
 PLAIN_S = 5.0  # between two lines off a terminal
@@ -49,7 +50,7 @@ class Options:
 class Show:
     """One demonstration. `run` gives the summary; `problem` of it is empty when everything went well."""
 
-    def __init__(self, options: Options, console: Console) -> None:
+    def __init__(self, options: Options, console: Screen) -> None:
         self._options = options
         self._console = console
         self._began = time.monotonic()
@@ -66,6 +67,7 @@ class Show:
             bed = await stack.enter_async_context(Testbed(options.directory, options.seats, world))
             store = stack.enter_context(Store.open(bed.config.store_url))
             await bed.power_on()
+            await stack.enter_async_context(Console(bed))
             for line in where(bed, options):
                 say(line, highlight=False, soft_wrap=True)
             account = await self._watch(bed, store)
@@ -129,7 +131,6 @@ def headline(account: Account, bed: Testbed) -> str:
 
 def where(bed: Testbed, options: Options) -> list[str]:
     """Where everything is, and what to try."""
-    fleet = f"{Path(sys.executable).parent / 'fleet'} {{}} --fleet {bed.fleet_dir}"
     rows = [
         f"  fleet     {bed.fleet_dir}",
         f"  database  {bed.database}",
@@ -138,7 +139,10 @@ def where(bed: Testbed, options: Options) -> list[str]:
         f"  broker    mqtts://{bed.config.broker.host}:{bed.config.broker.port}",
     ]
     if not options.once:
-        rows += ["Try in another terminal:", *(f"  {fleet.format(words)}" for words in ("node list", "data show"))]
+        fleet = f"  {Path(sys.executable).parent / 'fleet'} {{}} --fleet {bed.fleet_dir}"
+        words = ("node list", "node command ping air-1", "node config set air-1 batch=1", "data show")
+        rows += ["Try in another terminal:", *map(fleet.format, words)]
+        rows.append(f"  {sys.executable} -m tools.switchboard {options.directory} kill broker")
         end = "Ctrl-C ends everything." if options.kept else "Ctrl-C ends everything and removes that directory."
         rows.append(end)
     return rows

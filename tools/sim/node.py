@@ -87,9 +87,9 @@ class Simulation:
 
     def build(self) -> None:
         """The board of models and the application on it."""
-        from node import app  # type: ignore[import-not-found]
-        from node.board.files import Files  # type: ignore[import-not-found]
-        from node.board.host import HostBoard, HostNetwork  # type: ignore[import-not-found]
+        from node import app
+        from node.board.files import Files
+        from node.board.host import HostBoard, HostNetwork
 
         plan = self.plan
         self.network = HostNetwork((plan.dns[0], plan.dns[1]))
@@ -149,7 +149,9 @@ class Simulation:
 
 class Control:
     """Orders: {"rate": thousandths}, {"leap_s": n}, {"network": bool}, {"fault": [part, name, value]},
-    {"cut": [operations, keep or null]}, {"counters": true}, {"quit": true}."""
+    {"cut": [operations, keep or null]}, {"counters": true}, {"quit": true}.
+
+    fault, counters, quit, and leap_s when it has landed, are answered; so is an order that failed, with `error`."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._sim = simulation
@@ -162,31 +164,39 @@ class Control:
             if not line:
                 raise SystemExit(0)
             for name, value in json.loads(line).items():
-                getattr(self, "_" + name)(value)
+                try:
+                    getattr(self, "_" + name)(value)
+                except Exception as error:  # an order that makes no sense must not end the console
+                    report(name, error=str(error))
 
     def _rate(self, rate: int) -> None:
         self._sim.clock.set_rate(rate)
 
     def _leap_s(self, seconds: int) -> None:
-        self._sim.clock.leap(seconds * 1000, lambda: self._counters("landed"))
+        self._sim.clock.leap(seconds * 1000, lambda: report("leap_s", **self._sim.counters()))
 
     def _network(self, present: bool) -> None:
         self._sim.network.present = present
 
     def _fault(self, row: "list[Any]") -> None:
         self._sim.bench.fault(row[0], row[1], row[2])
+        report("fault")
 
     def _cut(self, row: "list[Any]") -> None:
         self._sim.flash.cut_after(row[0], row[1])
 
-    def _counters(self, why: "Any") -> None:
-        found = self._sim.counters()
-        found["why"] = why if isinstance(why, str) else "asked"
-        print(MARK + json.dumps(found))
+    def _counters(self, _: bool) -> None:
+        report("counters", **self._sim.counters())
 
-    def _quit(self, _: "Any") -> None:
-        self._counters("quit")
+    def _quit(self, _: bool) -> None:
+        report("quit", **self._sim.counters())
         raise SystemExit(0)
+
+
+def report(order: str, **found: "Any") -> None:
+    """Answer an order: a line of the simulation among those of the console."""
+    found["order"] = order
+    print(MARK + json.dumps(found))
 
 
 def _power_is_gone() -> None:
