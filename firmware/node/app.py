@@ -192,7 +192,7 @@ class App:
             config_rev=self.config.applied,
             breadcrumb=last.text(),
             prev_up_s=last.up_s,
-            micropython=plain(sys.version.split("MicroPython ")[-1], 32),
+            micropython=".".join([str(part) for part in sys.implementation.version]).rstrip("."),
             crashes=self.boots.crashes,
             safe_mode=self.boots.safe_mode,
         )

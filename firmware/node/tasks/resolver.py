@@ -26,6 +26,10 @@ class Resolver:
         self._net = net
         self._random = random
 
+    def is_up(self) -> bool:
+        """True while there is a network to ask."""
+        return self._net.is_up()
+
     async def resolve(self, host: str) -> str:
         """An IPv4 address of `host`, one of several at random; within 5 s, or DnsError.
 

@@ -58,6 +58,9 @@ class TimeSync:
         """Synchronise for ever; calls `beat` at least every 15 s."""
         patience_ms = FIRST_MS
         while True:
+            if not self._resolver.is_up():  # the link brings the network up; until then nothing has failed
+                await self._interrupted(FIRST_MS, beat)
+                continue
             if await self.once(beat):
                 patience_ms = FIRST_MS
                 wait_ms = self._setting("ntp_s") * 1000
@@ -122,6 +125,7 @@ class TimeSync:
         self.rounds += 1
         self.round_trip_ms = best.round_trip_ms
         self.offset_ms = None if before_ms is None else now_ms - before_ms
-        self._log(LOG_INFO, _TAG, "set, was off by {} ms".format(self.offset_ms))
+        text = "set for the first time" if before_ms is None else "set, was off by {} ms".format(self.offset_ms)
+        self._log(LOG_INFO, _TAG, text)
         for callback in self.on_set:
             callback()
