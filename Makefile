@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 ARGS   ?=
+JOBS   ?= 2
 export PYTHONPATH := firmware:.
 
 .DEFAULT_GOAL := help
@@ -22,8 +23,7 @@ demo: .venv/.ready  ## six real MicroPython nodes report to a real broker and st
 	@$(BIN)/python -m tools.demo $(ARGS)
 
 test: .venv/.ready apt  ## every test that needs no board; ARGS="-k name" picks some
-	$(BIN)/python -m tools.upytest
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 apt: .venv/.ready
 	@sh tools/apt.sh
