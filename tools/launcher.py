@@ -164,6 +164,8 @@ class NodeProcess:
                 return
             self.resets += 1
             await self._spawn(code - EXIT_RESET)
+            if self._stopping and self._process is not None:  # somebody asked for the end meanwhile
+                self._process.kill()
 
     async def _follow(self) -> int:
         assert self._process is not None

@@ -119,7 +119,7 @@ class Show:
     def _as_lines(self, rows: list[table.Line], account: Account, bed: Testbed) -> None:
         if time.monotonic() - self._printed >= PLAIN_S:
             self._printed = time.monotonic()
-            self._console.print(f"{headline(account, bed)}  {table.plain(rows)}", highlight=False, soft_wrap=True)
+            self._console.print(f"{headline(account, bed)}; {table.plain(rows)}", highlight=False, soft_wrap=True)
 
 
 def headline(account: Account, bed: Testbed) -> str:

@@ -52,7 +52,7 @@ def problem(bed: Testbed, account: Account) -> str:
     """What went wrong, or nothing."""
     silent = [seat.node for seat in bed.seats if not account.records.get(seat.node)]
     if silent:
-        return f"no record from {', '.join(silent)}"
+        return f"no record from {', '.join(silent)}: see {bed.directory / 'nodes' / silent[0] / 'serial.log'}"
     if account.lost:
         return f"{len(account.lost)} entries did not arrive, for example {min(account.lost)}"
     if account.duplicates:

@@ -79,7 +79,7 @@ def lines(store: Store, counts: Mapping[str, int]) -> list[Line]:
                 values,
             )
         )
-    return found
+    return sorted(found, key=lambda line: (line.kind, len(line.node), line.node))
 
 
 def render(rows: Iterable[Line], headline: str) -> Group:
@@ -94,5 +94,8 @@ def render(rows: Iterable[Line], headline: str) -> Group:
 
 
 def plain(rows: Iterable[Line]) -> str:
-    """The same in one line, for a log."""
-    return "  ".join(f"{row.node} {row.state} {row.records}" for row in rows)
+    """The same in a few words, for a log."""
+    found = list(rows)
+    silent = [row.node for row in found if not row.records]
+    online = f"{sum(1 for row in found if row.online)} of {len(found)} nodes online"
+    return f"{online}, no record from {len(silent)}" if silent else online
