@@ -154,6 +154,8 @@ class NodeProcess:
             preexec_fn=tied(),
             start_new_session=True,  # Ctrl-C is for whoever runs the nodes
         )
+        if self._stopping:  # somebody asked for the end while a reset was under way
+            self._process.kill()
 
     async def _live(self) -> None:
         """Follow one process after the other until somebody ends this."""
@@ -164,8 +166,6 @@ class NodeProcess:
                 return
             self.resets += 1
             await self._spawn(code - EXIT_RESET)
-            if self._stopping and self._process is not None:  # somebody asked for the end meanwhile
-                self._process.kill()
 
     async def _follow(self) -> int:
         assert self._process is not None
