@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import Enum
 from typing import Any, TextIO
 
 import click
@@ -214,6 +215,8 @@ def _machine(value: Any) -> Any:
         return {str(key): _machine(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_machine(item) for item in value]
+    if isinstance(value, Enum):
+        return value.value
     if isinstance(value, datetime):
         return iso(value)
     if isinstance(value, Decimal):  # at most 15 digits (SPEC 5: 48 bits), which the nearest double prints again

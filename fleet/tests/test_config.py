@@ -88,4 +88,5 @@ def test_every_error_has_a_code_of_its_own_or_of_its_parent() -> None:
 
     tree = below(FleetError)
     assert {kind.exit_code for kind in tree} == set(range(1, 9))
-    assert len({kind.code for kind in tree}) == len(tree)
+    own = [kind.code for kind in tree if "code" in vars(kind)]
+    assert len(set(own)) == len(own)
