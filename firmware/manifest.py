@@ -16,6 +16,7 @@ package(
         "identity.py",
         "message.py",
         "messages.py",
+        "reasons.py",
         "records.py",
         "settings.py",
         "topics.py",

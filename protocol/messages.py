@@ -149,7 +149,7 @@ class Heartbeat(Message):
     rssi_dbm: "int | None" = None  # of the Wi-Fi signal
     wifi_connects: int = 0  # since boot
     mqtt_connects: int = 0  # since boot
-    mqtt_last_reason: int = 0  # why the last session ended, a code of the firmware
+    mqtt_last_reason: int = 0  # why the last connection or attempt ended, SPEC 6.10
     ack_p50_ms: "int | None" = None  # from publish to acknowledgement
     ack_p95_ms: "int | None" = None  # from publish to acknowledgement
     mqtt_resends: int = 0  # since boot

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from protocol import cbor, messages, records, topics
+from protocol import cbor, messages, reasons, records, topics
 from protocol.identity import Identity
 from protocol.message import Message
 from protocol.messages import MESSAGES
@@ -99,10 +99,18 @@ def limit_table() -> str:
     return table(("of", "at most", "unit"), rows)
 
 
+def reason_table() -> str:
+    """Every reason for the end of a connection."""
+    names = {value: name for name, value in vars(reasons).items() if type(value) is int}
+    return table(
+        ("code", "name", "meaning"), [(code, f"`{names[code]}`", reasons.TEXTS[code]) for code in sorted(names)]
+    )
+
+
 def spec(text: str) -> str:
     """SPEC.md with its tables written anew."""
     parts = {kind.__name__: fields(kind) for kind in (*MESSAGES, Identity)}
-    parts |= {"topics": topic_table(), "limits": limit_table()}
+    parts |= {"topics": topic_table(), "limits": limit_table(), "reasons": reason_table()}
     for name, part in parts.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
         before, rest = text.split(begin)

@@ -1,6 +1,7 @@
 from firmware.tests.broker_bytes import CONNACK, PINGRESP, RESUMED, connack, parsed, puback, publish, suback
-from node.core.mqtt.errors import MALFORMED, MqttError
+from node.core.mqtt.errors import MqttError
 from node.core.mqtt.parser import Parser
+from protocol.reasons import MALFORMED
 from protocol.tests.expect import raises
 
 BIG = publish("lum/1/n-1/down/cmd", b"x" * 3000, 7)

@@ -1,9 +1,9 @@
 from firmware.tests.broker_bytes import CONNACK, PINGRESP, RESUMED, connack, puback, publish, sent, suback
-from node.core.mqtt import errors
 from node.core.mqtt.errors import MqttError
 from node.core.mqtt.parser import Parser
 from node.core.mqtt.queue import Queue
 from node.core.mqtt.session import ANSWER_MS, MAX_ACKS, MESSAGE, NOTHING, UP, Session
+from protocol import reasons
 from protocol.tests.expect import raises
 
 TOPICS = {"tele": (b"up/tele", 1), "state": (b"up/state", 1), "log": (b"up/log", 0), "reply": (b"up/reply", 1)}
@@ -127,7 +127,7 @@ def test_the_window_bounds_what_is_in_flight():
 def test_a_session_that_the_broker_kept_is_resumed_with_the_same_ids_and_dup_in_order_without_subscribing():
     rig = Rig(b"a", b"b", b"c", b"d", window=3)
     rig.up()
-    rig.session.lost(errors.PEER_CLOSED)
+    rig.session.lost(reasons.PEER_CLOSED)
     rig.open()
     assert rig.hear(RESUMED) == [UP]
     packets = rig.out()
@@ -143,14 +143,14 @@ def test_what_was_acknowledged_is_not_sent_again():
     rig = Rig(b"a", b"b", b"c")
     rig.up()
     rig.hear(puback(3))
-    rig.session.lost(errors.PEER_CLOSED)
+    rig.session.lost(reasons.PEER_CLOSED)
     assert published(rig.up(RESUMED)) == [(2, b"a", 1), (4, b"c", 1)]
 
 
 def test_a_session_that_the_broker_lost_goes_back_to_its_source_and_subscribes_anew():
     rig = Rig(b"a", b"b", b"c", window=2)
     rig.up()
-    rig.session.lost(errors.PEER_CLOSED)
+    rig.session.lost(reasons.PEER_CLOSED)
     rig.open()
     rig.hear(CONNACK)
     assert rig.store.released == [b"a", b"b"]
@@ -162,7 +162,7 @@ def test_a_session_that_the_broker_lost_goes_back_to_its_source_and_subscribes_a
 def test_a_failed_attempt_changes_nothing():
     rig = Rig(b"a")
     rig.up()
-    rig.session.lost(errors.PEER_CLOSED)
+    rig.session.lost(reasons.PEER_CLOSED)
     for code in (1, 2, 3, 4, 5):
         rig.open()
         error = raises(MqttError, rig.hear, connack(code))
@@ -182,23 +182,23 @@ def test_a_resumed_session_subscribes_when_the_suback_was_lost_or_refused():
     rig.open()
     rig.hear(CONNACK)
     rig.out()
-    rig.session.lost(errors.PEER_CLOSED)
+    rig.session.lost(reasons.PEER_CLOSED)
     rig.open()
     rig.hear(RESUMED)
     packet = rig.out()[0]
     assert packet[0] == 8
     assert rig.hear(suback(packet[2], 1, 0x80)) == [UP]
     assert rig.session.stats.refused == 1
-    rig.session.lost(errors.PEER_CLOSED)
+    rig.session.lost(reasons.PEER_CLOSED)
     assert kinds(rig.up(RESUMED)) == [8]
 
 
 def test_another_broker_of_the_list_gets_its_own_subscription():
     rig = Rig()
     rig.up()
-    rig.session.lost(errors.PEER_CLOSED)
+    rig.session.lost(reasons.PEER_CLOSED)
     assert kinds(rig.up(RESUMED, "b2")) == [8]
-    rig.session.lost(errors.PEER_CLOSED)
+    rig.session.lost(reasons.PEER_CLOSED)
     assert kinds(rig.up(RESUMED, "b2")) == []
 
 
@@ -250,7 +250,7 @@ def test_log_lines_have_qos_0_and_are_never_repeated():
     rig = Rig()
     rig.queue.put("log", b"line", False)
     assert published(rig.up()) == [(0, b"line", 0)]
-    rig.session.lost(errors.PEER_CLOSED)
+    rig.session.lost(reasons.PEER_CLOSED)
     assert rig.up(RESUMED) == []
 
 
@@ -259,7 +259,7 @@ def test_messages_in_memory_go_first_and_keep_their_order_when_the_session_is_lo
     rig.queue.put("reply", b"r1", False)
     rig.queue.put("state", b"s1", True)
     assert [(packet[1] & 1, packet[4]) for packet in rig.up()[1:]] == [(0, b"r1"), (1, b"s1"), (0, b"tele")]
-    rig.session.lost(errors.PEER_CLOSED)
+    rig.session.lost(reasons.PEER_CLOSED)
     rig.queue.put("reply", b"r2", False)
     assert [packet[4] for packet in rig.up()[1:]] == [b"r1", b"s1", b"r2"]
 
@@ -275,7 +275,7 @@ def test_a_long_message_leaves_in_pieces_and_nothing_comes_between():
     rig = Rig(b"x" * 5000, b"y")
     rig.up()
     rig.hear(publish("down/cmd", b"1", 7))
-    rig.session.lost(errors.PEER_CLOSED)
+    rig.session.lost(reasons.PEER_CLOSED)
     assert [len(packet[1]) for packet in published(rig.up(RESUMED))] == [5000, 1]
 
 
@@ -298,7 +298,7 @@ def test_a_quiet_connection_is_pinged_after_half_of_the_keep_alive_time():
 def test_a_connection_that_does_not_answer_is_given_up():
     rig = Rig(b"a")
     rig.open()
-    for opened, reason in ((False, errors.CONNACK_TIMEOUT), (True, errors.SUBSCRIBE_TIMEOUT)):
+    for opened, reason in ((False, reasons.CONNACK_TIMEOUT), (True, reasons.SUBSCRIBE_TIMEOUT)):
         if opened:
             rig.hear(CONNACK)
             rig.out()
@@ -315,7 +315,7 @@ def test_a_half_open_connection_is_found_by_the_missing_puback():
     rig.now += 20000
     assert rig.session.tick(rig.now) == 10000
     rig.now += 10000
-    assert raises(MqttError, rig.session.tick, rig.now).reason == errors.ACK_TIMEOUT
+    assert raises(MqttError, rig.session.tick, rig.now).reason == reasons.ACK_TIMEOUT
 
 
 def test_a_half_open_connection_is_found_by_the_missing_pingresp_even_when_nothing_can_be_written():
@@ -324,22 +324,22 @@ def test_a_half_open_connection_is_found_by_the_missing_pingresp_even_when_nothi
     rig.now += 10000
     rig.session.tick(rig.now)  # the ping is due, and the socket takes no more
     rig.now += ANSWER_MS
-    assert raises(MqttError, rig.session.tick, rig.now).reason == errors.PING_TIMEOUT
+    assert raises(MqttError, rig.session.tick, rig.now).reason == reasons.PING_TIMEOUT
 
 
 def test_packets_out_of_turn_end_the_connection():
     rig = Rig()
     rig.open()
-    assert raises(MqttError, rig.hear, PINGRESP).reason == errors.MALFORMED
+    assert raises(MqttError, rig.hear, PINGRESP).reason == reasons.MALFORMED
     rig = Rig()
     rig.up()
-    assert raises(MqttError, rig.hear, CONNACK).reason == errors.MALFORMED
-    assert raises(MqttError, rig.hear, suback(1, 1, 1)).reason == errors.MALFORMED
+    assert raises(MqttError, rig.hear, CONNACK).reason == reasons.MALFORMED
+    assert raises(MqttError, rig.hear, suback(1, 1, 1)).reason == reasons.MALFORMED
     rig = Rig()
     rig.open()
     rig.hear(CONNACK)
     number = rig.out()[0][2]
-    assert raises(MqttError, rig.hear, suback(number, 1)).reason == errors.MALFORMED
+    assert raises(MqttError, rig.hear, suback(number, 1)).reason == reasons.MALFORMED
 
 
 def test_an_acknowledgement_that_nobody_waits_for_is_counted():
@@ -370,5 +370,5 @@ def test_disconnect_is_the_last_packet():
     rig.store.waiting.append(Item(b"late"))
     assert kinds(rig.out()) == [14]
     assert rig.session.finished
-    rig.session.lost(errors.CLOSED_HERE)
+    rig.session.lost(reasons.CLOSED_HERE)
     assert published(rig.up(RESUMED)) == [(2, b"late", 0)]

@@ -14,6 +14,7 @@ from fleet.cli.output import Column, Output, View, moment
 from fleet.cli.session import opened
 from fleet.cli.types import split_words
 from fleet.errors import UsageError
+from protocol import reasons
 
 if TYPE_CHECKING:
     from fleet.store.commands import CommandView
@@ -44,6 +45,11 @@ _HEALTH = (
     ("loop_lag_p95_ms", "loop lag {} ms", str),
     ("ack_p95_ms", "acknowledged in {} ms", str),
     ("mqtt_connects", "{} connections", str),
+    (
+        "mqtt_last_reason",
+        "the last one ended: {}",
+        lambda code: reasons.TEXTS.get(code, f"reason {code}") if code else "",
+    ),
     ("task_restarts", "{} task restarts", str),
     ("sensor_errors", "{} sensor errors", str),
 )
@@ -56,7 +62,7 @@ def _colour(value: Any) -> str:
 def _health_text(health: Mapping[str, Any]) -> str:
     """The figures of the last heartbeat that a person asks for first."""
     found = ((form, show(health[key])) for key, form, show in _HEALTH if health.get(key) is not None)
-    return ", ".join(form.format(text) for form, text in found) or "-"
+    return ", ".join(form.format(text) for form, text in found if text) or "-"
 
 
 _BASE = (

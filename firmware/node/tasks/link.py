@@ -7,14 +7,13 @@ import asyncio
 
 from node.core.backoff import Backoff
 from node.core.dns import DnsError
-from node.core.mqtt import errors
 from node.core.mqtt.errors import MqttError
 from node.core.mqtt.parser import Parser
 from node.core.mqtt.queue import Queue
 from node.core.mqtt.session import MESSAGE, UP, Session
 from node.tasks.resolver import Resolver
 from node.tasks.wire import Tls, Wire
-from protocol import topics
+from protocol import reasons, topics
 from protocol.messages import LOG_ERROR, LOG_INFO, LOG_WARNING, State
 
 TYPE_CHECKING = False
@@ -137,7 +136,7 @@ class Link:
                 await asyncio.wait_for_ms(self._goodbye(), CLOSE_MS)
             except asyncio.TimeoutError:
                 pass
-        self._fail(MqttError(errors.CLOSED_HERE))
+        self._fail(MqttError(reasons.CLOSED_HERE))
 
     async def _goodbye(self) -> None:
         while self.up and not (self._queue.empty() and self._session.idle(self._queue)):
@@ -164,11 +163,11 @@ class Link:
             await self._open(wire)
             since = self._clock.uptime_ms()
             await self._serve(wire, beat)
-            fault = MqttError(errors.CLOSED_HERE)
+            fault = MqttError(reasons.CLOSED_HERE)
         except MqttError as error:
             fault = error
         except asyncio.TimeoutError:
-            fault = MqttError(errors.OPEN_TIMEOUT, "{} s".format(OPEN_MS // 1000))
+            fault = MqttError(reasons.OPEN_TIMEOUT, "{} s".format(OPEN_MS // 1000))
         except (OSError, ValueError, MemoryError) as error:
             fault = _fault(error, since is None)
         finally:
@@ -180,13 +179,13 @@ class Link:
         else:
             self._broker = (self._broker + 1) % len(self._identity.brokers)
         self._session.lost(fault.reason)
-        self._log(LOG_INFO if fault.reason == errors.CLOSED_HERE else LOG_WARNING, _TAG, str(fault))
+        self._log(LOG_INFO if fault.reason == reasons.CLOSED_HERE else LOG_WARNING, _TAG, str(fault))
         return held_ms
 
     async def _open(self, wire: Wire) -> None:
         """Bring up the network, then TCP, TLS and the CONNECT packet within OPEN_MS."""
         if not self._net.is_up() and not await self._net.connect():
-            raise MqttError(errors.NO_NETWORK)
+            raise MqttError(reasons.NO_NETWORK)
         context = self._tls.context() if self._tls is not None else None
         await asyncio.wait_for_ms(self._dial(wire, self._identity.brokers[self._broker], context), OPEN_MS)
 
@@ -195,7 +194,7 @@ class Link:
         try:
             ip = await self.resolver.resolve(host)
         except DnsError as error:
-            raise MqttError(errors.NO_ADDRESS, str(error))
+            raise MqttError(reasons.NO_ADDRESS, str(error))
         session, now = self._session, self._clock.uptime_ms()
         self._parser.reset()
         session.connect(now, broker, self._setting("keepalive_s"), self._setting("window"))
@@ -238,7 +237,7 @@ class Link:
                 await wire.readable()
                 continue
             if not count:
-                raise MqttError(errors.PEER_CLOSED)
+                raise MqttError(reasons.PEER_CLOSED)
             parser.fed(count)
             kind = parser.next()
             while kind:
@@ -263,7 +262,7 @@ class Link:
             await wire.send(session.out.view[:count])
             self._drained.set()
             if session.finished:
-                raise MqttError(errors.CLOSED_HERE)
+                raise MqttError(reasons.CLOSED_HERE)
 
     async def _watch(self, beat: "Callable[[], None]") -> None:
         while True:
@@ -314,7 +313,7 @@ def _fault(error: Exception, opening: bool) -> MqttError:
 
     mbedTLS numbers its errors below zero, and MicroPython raises ValueError for a certificate that is refused."""
     if isinstance(error, MemoryError):
-        return MqttError(errors.LOW_MEMORY)
+        return MqttError(reasons.LOW_MEMORY)
     if isinstance(error, ValueError) or (error.args and isinstance(error.args[0], int) and error.args[0] < 0):
-        return MqttError(errors.TLS_FAILED, " ".join([str(arg) for arg in error.args]).strip())
-    return MqttError(errors.UNREACHABLE if opening else errors.IO_FAILED, str(error))
+        return MqttError(reasons.TLS_FAILED, " ".join([str(arg) for arg in error.args]).strip())
+    return MqttError(reasons.UNREACHABLE if opening else reasons.IO_FAILED, str(error))

@@ -16,7 +16,8 @@ import socket
 import ssl
 from asyncio import core  # type: ignore[attr-defined]
 
-from node.core.mqtt.errors import LOW_MEMORY, MqttError
+from node.core.mqtt.errors import MqttError
+from protocol.reasons import LOW_MEMORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,54 +1,10 @@
-"""The error of the MQTT client. Whatever goes wrong with a connection is one class with a reason, and ends the
-connection.
+"""The error of the MQTT client: whatever goes wrong is one class with a reason, and ends the connection."""
 
-Reasons 1 to 5 are the return codes of CONNACK; `Heartbeat.mqtt_last_reason` carries the number.
-"""
-
-REFUSED_VERSION = 1
-REFUSED_CLIENT_ID = 2
-REFUSED_UNAVAILABLE = 3
-REFUSED_CREDENTIALS = 4
-REFUSED_NOT_ALLOWED = 5
-NO_NETWORK = 16
-NO_ADDRESS = 17
-UNREACHABLE = 18
-TLS_FAILED = 19
-OPEN_TIMEOUT = 20
-LOW_MEMORY = 21
-MALFORMED = 22
-PEER_CLOSED = 23
-IO_FAILED = 24
-PING_TIMEOUT = 25
-ACK_TIMEOUT = 26
-SUBSCRIBE_TIMEOUT = 27
-CONNACK_TIMEOUT = 28
-CLOSED_HERE = 29
-
-TEXTS = {
-    REFUSED_VERSION: "broker refused the protocol version",
-    REFUSED_CLIENT_ID: "broker refused the client id",
-    REFUSED_UNAVAILABLE: "broker is not available",
-    REFUSED_CREDENTIALS: "broker refused the credentials",
-    REFUSED_NOT_ALLOWED: "broker does not allow this client",
-    NO_NETWORK: "no network",
-    NO_ADDRESS: "name not resolved",
-    UNREACHABLE: "no TCP connection",
-    TLS_FAILED: "TLS failed",
-    OPEN_TIMEOUT: "opening took too long",
-    LOW_MEMORY: "too little memory for TLS",
-    MALFORMED: "malformed packet",
-    PEER_CLOSED: "closed by the peer",
-    IO_FAILED: "read or write failed",
-    PING_TIMEOUT: "no PINGRESP",
-    ACK_TIMEOUT: "no PUBACK",
-    SUBSCRIBE_TIMEOUT: "no SUBACK",
-    CONNACK_TIMEOUT: "no CONNACK",
-    CLOSED_HERE: "closed by this node",
-}
+from protocol.reasons import TEXTS
 
 
 class MqttError(Exception):
-    """The connection cannot go on. `reason` is a number of this module, the text says more."""
+    """The connection cannot go on. `reason` is a number of protocol.reasons, the text says more."""
 
     def __init__(self, reason: int, detail: str = "") -> None:
         text = TEXTS.get(reason, "reason {}".format(reason))

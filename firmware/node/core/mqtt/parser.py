@@ -5,9 +5,10 @@ One buffer, allocated once. The caller reads into `room()`, says how much with `
 Every flag and length is checked as soon as it is there; whatever is wrong raises MqttError(MALFORMED).
 """
 
-from node.core.mqtt.errors import MALFORMED, MqttError
+from node.core.mqtt.errors import MqttError
 from node.core.mqtt.packets import CONNACK, MAX_TOPIC, PINGRESP, PUBACK, PUBLISH, SUBACK
 from protocol.cbor import MAX_SIZE, is_utf8
+from protocol.reasons import MALFORMED
 
 BUFFER = MAX_SIZE + 128  # bytes: the longest message of the contract, its topic and its headers
 _LEAST = MAX_TOPIC + 16  # bytes: a PUBLISH up to its payload always fits

@@ -8,9 +8,10 @@ gets them back.
 `now` is milliseconds of a clock that never goes back or wraps (`Clock.uptime_ms`).
 """
 
-from node.core.mqtt import errors, packets
+from node.core.mqtt import packets
 from node.core.mqtt.errors import MqttError
 from node.core.mqtt.stats import Stats
+from protocol import reasons
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Session:
     def received(self, packet: "Parser", kind: int, now: int) -> int:
         """Take the packet that the parser just cut; raises MqttError when the broker may not send it now."""
         if self._stage == _DOWN or (kind == packets.CONNACK) != (self._stage == _CONNECTING):
-            raise MqttError(errors.MALFORMED, "packet type {} out of turn".format(kind))
+            raise MqttError(reasons.MALFORMED, "packet type {} out of turn".format(kind))
         if kind == packets.PUBACK:
             self._puback(packet.packet_id, now)
         elif kind == packets.PUBLISH:
@@ -170,9 +171,9 @@ class Session:
 
     def _suback(self, packet: "Parser") -> int:
         if not self._subscribe_id or packet.packet_id != self._subscribe_id:
-            raise MqttError(errors.MALFORMED, "SUBACK for another packet")
+            raise MqttError(reasons.MALFORMED, "SUBACK for another packet")
         if len(packet.codes) != len(self._filters):
-            raise MqttError(errors.MALFORMED, "SUBACK with {} codes".format(len(packet.codes)))
+            raise MqttError(reasons.MALFORMED, "SUBACK with {} codes".format(len(packet.codes)))
         self._subscribe_id = 0
         refused = sum([code == 0x80 for code in packet.codes])
         self.stats.refused += refused
@@ -194,15 +195,15 @@ class Session:
 
         Asks for a ping when half of the keep-alive time went by without a packet: call `fill` after it."""
         if self._stage == _CONNECTING:
-            return self._left(now, self._asked_at, errors.CONNACK_TIMEOUT)
+            return self._left(now, self._asked_at, reasons.CONNACK_TIMEOUT)
         wait = ANSWER_MS
         if self._stage == _SUBSCRIBING:
-            wait = self._left(now, self._asked_at, errors.SUBSCRIBE_TIMEOUT)
+            wait = self._left(now, self._asked_at, reasons.SUBSCRIBE_TIMEOUT)
         if self._flights:  # an answer to any of them is progress: they come in order
             since = max(self._flights[0].sent_at, self._acked_at)
-            wait = min(wait, self._left(now, since, errors.ACK_TIMEOUT))
+            wait = min(wait, self._left(now, since, reasons.ACK_TIMEOUT))
         if self._ping_at is not None:
-            return min(wait, self._left(now, self._ping_at, errors.PING_TIMEOUT))
+            return min(wait, self._left(now, self._ping_at, reasons.PING_TIMEOUT))
         left = self._sent_at + self._keepalive_s * 500 - now
         if left <= 0:
             self._ping_at = now

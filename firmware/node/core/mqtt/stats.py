@@ -9,7 +9,7 @@ class Stats:
     def __init__(self) -> None:
         self.connects = 0  # accepted by a broker
         self.resumed = 0  # connects that found their session
-        self.last_reason = 0  # why the last connection or attempt ended, see errors.py
+        self.last_reason = 0  # why the last connection or attempt ended, see protocol/reasons.py
         self.resends = 0
         self.acked = 0  # our messages of QoS 1
         self.entries = 0  # records and events in them
