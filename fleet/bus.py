@@ -54,7 +54,7 @@ class Endpoint:
     port: int
     client_id: str
     tls: ssl.SSLContext | None = None
-    clean: bool = False  # leave no session behind: for those who only look
+    clean: bool = False  # QoS 0 and no session left behind: for those who only look
 
 
 @dataclass
@@ -287,7 +287,8 @@ class Bus:
         if flags.session_present and self._subscribed:
             self._is_up()
         else:
-            client.subscribe([(item, 1) for item in self._filters])
+            # NATS limits what all QoS 1 subscriptions of a client may hold unacknowledged: two of `lum/1/ID/up/#` fail
+            client.subscribe([(item, 0 if self._endpoint.clean else 1) for item in self._filters])
 
     def _on_subscribe(self, client: mqtt.Client, _data: Any, _mid: int, reasons: list[Any], _properties: Any) -> None:
         if any(reason.is_failure for reason in reasons):

@@ -206,7 +206,9 @@ def load(directory: Path) -> Config:
     except OSError as error:
         raise ConfigError(f"cannot read {path}", cause=error.strerror or str(error)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML", cause=str(error)) from error
+        raise ConfigError(
+            f"{path} is not TOML", hint="correct that line, or take the file from a backup", cause=str(error)
+        ) from error
     return parse(tree, directory)
 
 

@@ -225,8 +225,8 @@ def _refused(patient: Patient) -> Iterator[Finding]:
 
 def _nodes(patient: Patient) -> Iterator[Finding]:
     accepted = [view for view in patient.views if view.node.standing is Standing.ACCEPTED]
-    presence = [nodes.presence(view) for view in accepted]
-    counts = ", ".join(f"{presence.count(word)} {word}" for word in ("online", "offline", "never") if word in presence)
+    presence = [nodes.presence(view, patient.running) for view in accepted]
+    counts = ", ".join(f"{presence.count(word)} {word}" for word in nodes.PRESENCE if word in presence)
     silent = [view.node.id for view in accepted if _is_silent(view, patient.now_s)]
     if not accepted:
         yield Finding("nodes", OK, "none yet")

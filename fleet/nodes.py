@@ -12,6 +12,7 @@ from fleet.store import Store
 from fleet.store.nodes import NodeView
 from protocol import messages
 
+PRESENCE = ("online", "offline", "unknown", "never")  # of nodes that are trusted, in the order of reports
 MAX_TAGS = 32
 MAX_TAG = 128  # characters of a value
 _TAG_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
@@ -48,12 +49,14 @@ def attributes(view: NodeView, now_s: int) -> dict[str, selection.Value]:
 RESERVED = frozenset(attributes(NodeView(Node("", Kind.AIR, ""), None, None, 0), 0))  # names that no tag can have
 
 
-def presence(view: NodeView) -> str:
-    """ "online", "offline", "never" (not heard of yet) or "retired"."""
+def presence(view: NodeView, service_runs: bool) -> str:
+    """ "online", "offline", "never" (not heard of yet) or "retired"; "unknown" while no service listens."""
     if view.node.standing is Standing.RETIRED:
         return "retired"
     if view.state is None:
         return "never"
+    if not service_runs:
+        return "unknown"
     return "online" if view.state.online else "offline"
 
 

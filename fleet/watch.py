@@ -17,6 +17,7 @@ QUEUE = 10_000  # messages that wait for a slow screen; what comes beyond is not
 FILTERS = 50  # more nodes than this are picked out here and not by the broker
 _TICK_S = 0.5
 _POLL_S = 0.01  # well below the pause of the bus between two attempts
+_STRANGER = "CERTIFICATE_VERIFY_FAILED"  # what OpenSSL calls a server of another authority
 _NO_NODE = f"{PREFIX}/nobody-is-called-so/up/state"
 
 
@@ -71,9 +72,14 @@ def connected(config: Config, filters: tuple[str, ...], into: "queue.Queue[Deliv
     fault = poll.until(lambda: "" if bus.up.is_set() else bus.fault or None, CONNECT_S, _POLL_S)
     if fault != "":
         bus.stop()
-        raise UnreachableError(
-            f"the broker at {config.broker.host}:{config.broker.port} does not answer",
-            hint="`fleet serve` starts it" if config.broker.kind == EMBEDDED else "check [broker] in fleet.toml",
-            cause=fault or f"nothing came within {CONNECT_S} s",
-        )
+        raise _unreachable(config, fault or f"nothing came within {CONNECT_S} s")
     return bus
+
+
+def _unreachable(config: Config, cause: str) -> UnreachableError:
+    where = f"{config.broker.host}:{config.broker.port}"
+    if _STRANGER in cause:
+        hint = "another program has that port, or fleet.toml names another fleet's broker: see [broker] there"
+        return UnreachableError(f"what answers at {where} is not this fleet's broker", hint=hint, cause=cause)
+    hint = "`fleet serve` starts it" if config.broker.kind == EMBEDDED else "check [broker] in fleet.toml"
+    return UnreachableError(f"the broker at {where} does not answer", hint=hint, cause=cause)

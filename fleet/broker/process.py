@@ -33,6 +33,7 @@ LOG_BYTES = 4 << 20
 LOG_FILES = 4
 LINE_MAX = 2000
 _TAIL = 20
+_PORT_TAKEN = "address already in use"  # as NATS says it
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,11 @@ class BrokerProcess:
         with self._changed:
             self._changed.wait_for(lambda: self._ready or self._hopeless(), timeout_s)
             if not self._ready:
-                raise UnreachableError(
-                    "the broker does not start", hint=f"its log is {self._log_file}", cause=self._last_fault()
-                )
+                cause = self._last_fault()
+                hint = f"its log is {self._log_file}"
+                if _PORT_TAKEN in cause:
+                    hint = f"end the program that has the port, or change [broker] port in fleet.toml; {hint}"
+                raise UnreachableError("the broker does not start", hint=hint, cause=cause)
 
     def reload(self, timeout_s: float = RELOAD_S) -> None:
         """Make the broker read its configuration again, and return when it has; FleetError when it refuses it."""

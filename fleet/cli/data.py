@@ -16,6 +16,7 @@ from fleet.cli.options import fleet_option, output_option, where_option
 from fleet.cli.output import Column, Output, View, moment
 from fleet.cli.session import opened
 from fleet.cli.types import Instant, Span
+from fleet.errors import UsageError
 
 if TYPE_CHECKING:
     from fleet.readings import Newest
@@ -134,6 +135,8 @@ def export_values(
 
     wanted = readings.channels_named(channels)
     ends = since, FOREVER_S if until is None else until
+    if ends[0] >= ends[1]:
+        raise UsageError("--until is not later than --since: nothing lies between", hint="exchange them")
     with opened(directory) as session:
         chosen = [view.node.id for view in nodes.select(session.store, ids, where, int(time.time()), retired=True)]
         with _target(to) as file, _progress(file) as progress:

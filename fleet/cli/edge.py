@@ -1,5 +1,6 @@
 """The edge of the program: every error becomes a message on stderr and an exit code, here and nowhere else."""
 
+import errno
 import itertools
 import json
 import os
@@ -15,6 +16,13 @@ from fleet.errors import FleetError, PartlyFailedError
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
+_HINTS = {
+    errno.ENOENT: "create the directory first, or name another place",
+    errno.ENOTDIR: "name another place",
+    errno.EACCES: "run this as the owner of the fleet, or name another place",
+    errno.EROFS: "name another place",
+    errno.ENOSPC: "make room, or name another place",
+}
 
 
 def run(command: click.Command, args: Sequence[str], name: str) -> int:
@@ -53,7 +61,8 @@ def _run(command: click.Command, args: Sequence[str], name: str) -> int:
         raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _report(wants_json, {"code": "failed", "message": f"{where}{error.strerror or error}", "hint": ""})
+        hint = _HINTS.get(error.errno or 0, "")
+        _report(wants_json, {"code": "failed", "message": f"{where}{error.strerror or error}", "hint": hint})
         return FAILED
 
 

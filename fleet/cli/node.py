@@ -1,7 +1,7 @@
 """`fleet node`: who is there, and what each said last."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _COLOURS = {
     "online": "green",
     "offline": "yellow",
+    "unknown": "yellow",
     "retired": "bright_black",
     "never": "bright_black",
     "refused": "red",
@@ -155,13 +156,17 @@ def command() -> None:
 def list_nodes(retired: bool, where: str, out: Output, directory: Path) -> None:
     """List nodes and what each said last.
 
-    STATE is online, offline, or never (not heard of yet). CONFIG is default, pending, applied or refused.
+    STATE is online, offline, never (not heard of yet), or unknown while the service does not run. CONFIG is default,
+    pending, applied or refused.
     """
-    from fleet import nodes
+    from fleet import nodes, status
 
     with opened(directory) as session:
         found = nodes.select(session.store, (), where, out.now_s, retired)
-    out.rows(NODES, map(_row, found), empty="No node fits." if where else "No nodes yet.")
+        runs = status.service_runs(session.store, out.now_s)
+    rows = [_row(view, runs) for view in found]
+    out.rows(NODES, rows, empty="No node fits." if where else "No nodes yet.")
+    _explain_unknown(rows, out)
 
 
 @command.command("show", examples=("fleet node show air-1", "fleet node show air-1 --json"))
@@ -172,8 +177,11 @@ def show(node: str, out: Output, directory: Path) -> None:
     """Show everything about one node.
 
     Its state and health, how complete its data is, its recent events and commands."""
+    from fleet import status
+
     with opened(directory) as session:
         view = session.store.nodes.view(node)
+        runs = status.service_runs(session.store, out.now_s)
         accounts = session.store.readings.accounts([node])
         events = session.store.journal.events([node], limit=_RECENT)
         commands = session.store.commands.of(node, limit=_RECENT)
@@ -188,7 +196,9 @@ def show(node: str, out: Output, directory: Path) -> None:
         ("Recent events", EVENTS, [_event(event) for event in events]),
         ("Recent commands", COMMANDS, [_command(one) for one in commands]),
     )
-    out.record(NODE, {**_row(view), **more}, sections)
+    row = _row(view, runs)
+    out.record(NODE, {**row, **more}, sections)
+    _explain_unknown([row], out)
 
 
 @command.command(
@@ -242,14 +252,19 @@ def retire(ids: tuple[str, ...], yes: bool, dry_run: bool, out: Output, director
     out.note("Nothing was changed: this was a dry run." if dry_run else "")
 
 
-def _row(view: "NodeView") -> dict[str, Any]:
+def _explain_unknown(rows: Sequence[Mapping[str, Any]], out: Output) -> None:
+    if any(row["state"] == "unknown" for row in rows):
+        out.note("The service does not run, so nobody knows who is online: `fleet serve` starts it.")
+
+
+def _row(view: "NodeView", service_runs: bool) -> dict[str, Any]:
     from fleet import nodes
 
     state = view.state
     return {
         "id": view.node.id,
         "kind": view.node.kind.value,
-        "state": nodes.presence(view),
+        "state": nodes.presence(view, service_runs),
         "version": state.firmware if state else None,
         "config": nodes.config_status(view),
         "seen": moment(view.last_seen_ms and view.last_seen_ms // 1000),

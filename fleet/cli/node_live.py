@@ -179,7 +179,8 @@ def order(
     with opened(directory) as session:
         found = [view.node.id for view in nodes.select(session.store, ids, where, out.now_s)]
         if dry_run:
-            out.note(f"{name} would go to: {', '.join(found) or 'no node'}")
+            out.rows(ORDERS, [_planned(node, name, args) for node in found], empty="No node fits.")
+            out.note("Nothing was sent: this was a dry run.")
             return
         if not ids and len(found) > 1:
             confirm(f"Send {name} to {len(found)} nodes?", yes)
@@ -210,6 +211,20 @@ def _log(line: "LogLine") -> dict[str, Any]:
 
     same = {key: getattr(line, key) for key in ("tag", "text", "node", "boot", "up_ms", "dropped")}
     return {**same, "received": moment(line.received_ms // 1000), "level": level_name(line.level)}
+
+
+def _planned(node: str, name: str, args: dict[str, Any]) -> dict[str, Any]:
+    """A row of ORDERS for what a dry run did not send."""
+    return {
+        "node": node,
+        "name": name,
+        "status": "-",
+        "answer": "",
+        "result": {},
+        "id": "",
+        "args": args,
+        "expires": None,
+    }
 
 
 def _order(command: "CommandView") -> dict[str, Any]:

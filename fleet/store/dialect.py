@@ -75,6 +75,7 @@ def _hint(cause: str) -> str:
         ("full", "make room on the disk"),
         ("readonly", "give this user the right to write the fleet directory"),
         ("unable to open", "check that the fleet directory exists and belongs to this user"),
+        ("not a database", "restore the newest backup, or move the file away: `fleet init` makes an empty one"),
         ("malformed", "restore the newest backup; `fleet doctor` checks a database"),
     ):
         if sign in cause:

@@ -64,7 +64,10 @@ def make_fleet(directory: Path, **broker: object) -> Config:
 
 
 def add_nodes(config: Config, now_s: int | None = None) -> None:
-    """air-1 (online, has data), air-2 (silent, refuses its config), light-1 (never heard of), old-1 (retired)."""
+    """air-1 (online, has data), air-2 (silent, refuses its config), light-1 (never heard of), old-1 (retired).
+
+    No service runs.
+    """
     with Store.open(config.store_url) as store:
         provisioner = Provisioner(config, store.nodes)
         provisioner.provision(

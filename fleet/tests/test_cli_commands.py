@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ EXIT_CODES = {
     "a tag with a wrong name": (["node", "set", "air-1", "Site=2"], 2, "usage"),
     "a channel that does not exist": (["data", "show", "--channel", "pm2"], 2, "usage"),
     "a moment that is none": (["data", "export", "--since", "yesterday"], 2, "usage"),
+    "a span that ends before it begins": (["data", "export", "--since", "1d", "--until", "2d"], 2, "usage"),
     "an argument given twice": (["node", "command", "lamp", "air-1", "a=1", "a=2"], 2, "usage"),
     "a command with too long a name": (["node", "command", "n" * 25, "air-1"], 2, "usage"),
     "what needs a yes and has no terminal": (["node", "retire", "air-1"], 2, "usage"),
@@ -126,14 +128,32 @@ def test_every_format(fleet: Path, key: str, words: list[str], form: str) -> Non
     assert form == "table" or found.err == ""
 
 
-def test_list_as_a_person_sees_it(fleet: Path) -> None:
-    lines = run("node", "list", "--fleet", fleet).out.splitlines()
+def test_list_as_a_person_sees_it(own: Path) -> None:
+    said_to_run(own)
+    found = run("node", "list", "--fleet", own)
+    assert found.err == ""
+    lines = found.out.splitlines()
     assert re.fullmatch(r"NODE +KIND +STATE +VERSION +CONFIG +SEEN +TAGS", lines[0])
     assert re.fullmatch(r"air-1 +air +online +1\.3\.10 +default +\d+ s +site=mitte", lines[1])
     assert re.fullmatch(r"air-2 +air +offline +1\.4\.0 +refused +2 h +site=wedding", lines[2])
     assert re.fullmatch(r"light-1 +light +never +- +default +- +-", lines[3])
     assert len(lines) == 4
-    assert "old-1" in run("node", "list", "--all", "--fleet", fleet).out
+    assert "old-1" in run("node", "list", "--all", "--fleet", own).out
+
+
+def test_nobody_is_called_online_while_nobody_listens(fleet: Path) -> None:
+    found = run("node", "list", "--all", "--fleet", fleet)
+    assert [line.split()[2] for line in found.out.splitlines()[1:]] == ["unknown", "unknown", "never", "retired"]
+    assert "`fleet serve` starts it" in found.err
+    shown = run("node", "show", "air-1", "--json", "--fleet", fleet)
+    assert shown.json["node"]["state"] == "unknown"
+    assert shown.err == ""
+
+
+def said_to_run(directory: Path) -> None:
+    """As if the service had just written its figures."""
+    with Store.open(settings.load(directory).store_url) as store:
+        store.journal.add_figures(int(time.time() * 1000), {})
 
 
 def test_filters(fleet: Path) -> None:
@@ -266,6 +286,15 @@ def test_a_command_waits_in_the_database_for_the_service(own: Path) -> None:
     assert "The service does not run" in late.err
 
 
+def test_a_dry_run_of_a_command_says_who_would_get_it(own: Path) -> None:
+    words = ("node", "command", "ping", "air-1", "light-1", "--dry-run", "--fleet", own)
+    rows = run(*words, "--json").json["commands"]
+    assert [(row["node"], row["status"], row["id"]) for row in rows] == [("air-1", "-", ""), ("light-1", "-", "")]
+    assert "this was a dry run" in run(*words).err
+    with Store.open(settings.load(own).store_url) as store:
+        assert "ping" not in [command.name for command in store.commands.of("air-1", limit=100)]
+
+
 def test_retiring(own: Path) -> None:
     assert run("node", "retire", "air-1", "air-2", "--yes", "-o", "name", "--fleet", own).out.split() == [
         "air-1",
@@ -312,18 +341,19 @@ def test_init_says_what_it_makes_and_makes_it_once(tmp_path: Path) -> None:
     assert run("init", tmp_path / "other").code == 4
 
 
-def test_a_terminal_gets_colour_and_lines_that_fit(fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_colour_and_lines_that_fit(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said_to_run(own)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("COLUMNS", "60")
-    shown = run("node", "list", "--fleet", fleet, tty=True).out
+    shown = run("node", "list", "--fleet", own, tty=True).out
     assert "\033[32monline" in shown
     plain = re.sub(r"\033\[[0-9;]*m", "", shown)
     assert all(len(line) <= 60 for line in plain.splitlines())
     for name in ("NO_COLOR", "CI"):
         monkeypatch.setenv(name, "1")
-        assert "\033" not in run("node", "list", "--fleet", fleet, tty=True).out
-        assert "\033" not in run("node", "list", "--fleet", fleet / "none", tty=True).err
+        assert "\033" not in run("node", "list", "--fleet", own, tty=True).out
+        assert "\033" not in run("node", "list", "--fleet", own / "none", tty=True).err
         monkeypatch.delenv(name)
 
 

@@ -14,7 +14,9 @@ from typing import IO, Any
 
 import pytest
 
+from fleet import watch
 from fleet.config import Config as FleetConfig
+from fleet.errors import UnreachableError
 from fleet.model import Kind
 from fleet.provision import Provisioner, Request
 from fleet.store import Store
@@ -239,6 +241,11 @@ def test_following_ends_by_count_and_by_time(served: FleetConfig, node: Client) 
     assert run("node", "tail", "air-2", "--for", "0", "--fleet", served.directory).out == ""
 
 
+def test_following_several_nodes(served: FleetConfig, node: Client) -> None:
+    found = run("node", "tail", "-n", "1", "--for", "30s", "-o", "name", "--fleet", served.directory)
+    assert (found.code, found.out, found.err) == (0, f"{NODE}\n", "")
+
+
 def test_log_lines_of_a_node(served: FleetConfig, node: Client) -> None:
     follow = Program(served, "node", "logs", NODE, "--follow")
     node.publish(up(NODE, "log"), Log(level=3, tag="air", text="a line of the log").encode(), qos=0)
@@ -263,6 +270,17 @@ def test_a_second_service_is_refused(served: FleetConfig) -> None:
     second = Program(served, "serve")
     assert second.end() == 4
     assert any("another service runs" in line for line in second.errors)
+
+
+# paho leaves a socket whose handshake failed to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_broker_of_another_fleet_is_called_so(served: FleetConfig, tmp_path: Path) -> None:
+    other = make_fleet(tmp_path / "other", port=served.broker.port)
+    with pytest.raises(UnreachableError, match="not this fleet's broker"):
+        watch.reach(other)
+    served_twice = run("serve", "--fleet", other.directory)
+    assert served_twice.code == 5
+    assert "end the program that has the port" in served_twice.err
 
 
 def test_a_retired_node_is_cut_off(served: FleetConfig) -> None:

@@ -46,7 +46,7 @@ def test_a_fleet_that_is_at_rest(fleet: Path) -> None:
     assert findings["service"].hint == "start it: fleet serve"
     assert findings["broker program"].text.startswith("nats-server 2.")
     assert len(findings["broker program"].text.rpartition("sha256 ")[2]) == 64
-    assert findings["nodes"].text == "1 online, 1 offline, 1 never; air-2 silent for more than 15 min"
+    assert findings["nodes"].text == "2 unknown, 1 never; air-2 silent for more than 15 min"
     assert findings["configuration"].hint == "fleet node config show air-2"
 
 
