@@ -29,6 +29,7 @@ class Change:
     node: str
     before: Mapping[int, Any]
     after: Mapping[int, Any]
+    rev: int = 0  # of `before`
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,14 +75,17 @@ def plan(store: Store, nodes: Sequence[str], values: Mapping[str, str], back: It
         desired = store.configs.get(node)
         before = dict(desired.values) if desired else {}
         after = {key: value for key, value in {**before, **wanted}.items() if key not in default}
-        changes.append(Change(node, before, after))
+        changes.append(Change(node, before, after, desired.rev if desired else 0))
     return changes
 
 
 def apply(store: Store, changes: Iterable[Change], now_s: int, probation_s: int = PROBATION_S) -> dict[str, int]:
-    """Make the changes the desired configuration; returns {node: revision} of those that did change."""
+    """Make the changes the desired configuration; returns {node: revision} of those that did change.
+
+    NotAllowedError when somebody else changed one since `plan`; those before it are made.
+    """
     return {
-        change.node: store.configs.set(change.node, change.after, now_s, probation_s).rev
+        change.node: store.configs.set(change.node, change.after, now_s, probation_s, change.rev).rev
         for change in changes
         if change.names
     }

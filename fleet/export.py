@@ -14,16 +14,24 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from typing import TextIO
 
-from fleet.model import Reading
+from fleet.model import TQ_AHEAD, Reading
 from fleet.store.readings import Hour
 from protocol import registry
+from protocol.records import TQ_BOUND, TQ_NTP_DAY, TQ_NTP_HOUR, TQ_RTC, TQ_UPTIME
 
 COLUMNS = (
     "node", "time", "interval_s", "channel", "unit", "value", "flag",
     "n", "sd", "min", "max", "time_quality", "boot", "seq",
 )  # fmt: skip
 HOUR_COLUMNS = ("node", "time", "interval_s", "channel", "unit", "value", "n", "min", "max")
-TIME_QUALITY = ("unknown", "bound", "rtc", "ntp-day", "ntp-hour")  # by TQ_* of protocol.records
+TIME_QUALITY = {  # by TQ_* of protocol.records
+    TQ_AHEAD: "ahead",
+    TQ_UPTIME: "unknown",
+    TQ_BOUND: "bound",
+    TQ_RTC: "rtc",
+    TQ_NTP_DAY: "ntp-day",
+    TQ_NTP_HOUR: "ntp-hour",
+}
 _SYMBOLS = {
     "1": "",
     "1/cm3": "1/cm³",

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+TQ_AHEAD = -1  # beside TQ_* of protocol.records: the entry's own date lies in the future, so its arrival stands for it
+
 
 class Kind(StrEnum):
     """The two products."""

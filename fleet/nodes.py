@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from fleet import selection
@@ -26,18 +26,24 @@ def select(store: Store, ids: Iterable[str], where: str, now_s: int, retired: bo
     wanted = set(ids)
     if wanted and not where:
         return [store.nodes.view(node) for node in sorted(wanted)]
-    chosen = selection.parse(where) if where else selection.EVERY
     views = store.nodes.views()
-    known = {view.node.id: attributes(view, now_s) for view in views}
-    _refuse_unknown(chosen, where, known)
-    for missing in sorted(wanted - known.keys()):
+    for missing in sorted(wanted.difference(view.node.id for view in views)):
         store.nodes.view(missing)  # raises NotFoundError, with the ids that look like it
+    fits = _fits(where, views, now_s) if where else lambda view: True
     return [
         view
         for view in views
         if (view.node.id in wanted or (not wanted and (retired or view.node.standing is Standing.ACCEPTED)))
-        and selection.matches(chosen, known[view.node.id])
+        and fits(view)
     ]
+
+
+def _fits(where: str, views: Iterable[NodeView], now_s: int) -> Callable[[NodeView], bool]:
+    """Whether a node fits `where`; SelectionError as `select` says."""
+    chosen = selection.parse(where)
+    known = {view.node.id: attributes(view, now_s) for view in views}
+    _refuse_unknown(chosen, where, known)
+    return lambda view: selection.matches(chosen, known[view.node.id])
 
 
 def attributes(view: NodeView, now_s: int) -> dict[str, selection.Value]:
@@ -73,20 +79,20 @@ def config_status(view: NodeView) -> str:
 
 def tag(store: Store, node: str, changes: Mapping[str, str | None], dry_run: bool = False) -> Node:
     """Give a node tags, or take away those whose value is None; returns the node as it is then."""
-    found = store.nodes.get(node)
-    tags = {**found.tags}
     for name, value in changes.items():
-        if value is None:
-            tags.pop(name, None)
-            continue
-        _check_tag(name, value)
-        tags[name] = value
-    if len(tags) > MAX_TAGS:
-        raise UsageError(f"{node} would have {len(tags)} tags", hint=f"{MAX_TAGS} are the most")
-    changed = replace(found, tags=dict(sorted(tags.items())))
-    if not dry_run:
-        store.nodes.replace(changed)
-    return changed
+        if value is not None:
+            _check_tag(name, value)
+
+    def changed(tags: Mapping[str, str]) -> Mapping[str, str]:
+        found = {name: value for name, value in {**tags, **changes}.items() if value is not None}
+        if len(found) > MAX_TAGS:
+            raise UsageError(f"{node} would have {len(found)} tags", hint=f"{MAX_TAGS} are the most")
+        return dict(sorted(found.items()))
+
+    if dry_run:
+        before = store.nodes.get(node)
+        return replace(before, tags=changed(before.tags))
+    return store.nodes.set_tags(node, changed)
 
 
 def _check_tag(name: str, value: str) -> None:

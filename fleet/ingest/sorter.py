@@ -10,12 +10,14 @@ from typing import Any
 
 from fleet.bus import Delivery
 from fleet.ingest import decode
+from fleet.model import TQ_AHEAD
 from fleet.store.intake import Rows
 from protocol import cbor, topics
 from protocol.errors import DecodeError
 from protocol.messages import Heartbeat, Log, Reply, State
-from protocol.records import TQ_BOUND, TQ_RTC, Event
+from protocol.records import TQ_BOUND, TQ_RTC, TQ_UPTIME, Event
 
+AHEAD_S = 86400  # no clock is believed that is further in the future than this: TQ_AHEAD
 _MS = 1_000_000  # ns
 _HEALTH = tuple(row[1] for row in Heartbeat.FIELDS)
 
@@ -71,6 +73,7 @@ class Sorter:
 
 def _tele(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -> bool:
     boot, entries, up_s = decode.batch(payload)
+    horizon_s = received_ms // 1000 + AHEAD_S
     if up_s is not None:
         _bound(rows, node, boot, up_s, received_ms)
     for body in entries:
@@ -79,7 +82,9 @@ def _tele(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -
         except DecodeError as error:
             rows.letters.append((topic, body, f"entry: {error}", received_ms))
             continue
-        ts = t if tq else _latest_s(t, up_s, received_ms)
+        ts = t
+        if tq == TQ_UPTIME or t > horizon_s:
+            ts, tq = _arrived(t, tq, up_s, received_ms)
         rows.records.append((node, ts, boot, seq, tq, interval_s, body, received_ms))
         kept = rows.latest.get(node)
         if kept is None or ts >= kept[1]:
@@ -89,6 +94,7 @@ def _tele(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -
 
 def _event(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -> bool:
     boot, entries, up_s = decode.batch(payload)
+    horizon_s = received_ms // 1000 + AHEAD_S
     if up_s is not None:
         _bound(rows, node, boot, up_s, received_ms)
     for body in entries:
@@ -97,8 +103,10 @@ def _event(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) 
         except DecodeError as error:
             rows.letters.append((topic, body, f"entry: {error}", received_ms))
             continue
-        ts = event.t if event.tq else _latest_s(event.t, up_s, received_ms)
-        rows.events.append((node, boot, event.seq, ts, event.tq, event.code, event.phase, body, received_ms))
+        ts, tq = event.t, event.tq
+        if tq == TQ_UPTIME or ts > horizon_s:
+            ts, tq = _arrived(ts, tq, up_s, received_ms)
+        rows.events.append((node, boot, event.seq, ts, tq, event.code, event.phase, body, received_ms))
     return True
 
 
@@ -107,10 +115,12 @@ def _bound(rows: Rows, node: int, boot: int, up_s: int, received_ms: int) -> Non
     rows.anchors.append((node, boot, received_ms // 1000 - up_s, TQ_BOUND))
 
 
-def _latest_s(t: int, up_s: int | None, received_ms: int) -> int:
-    """The latest that an undated entry can have been."""
+def _arrived(t: int, tq: int, up_s: int | None, received_ms: int) -> tuple[int, int]:
+    """(ts, tq) of an entry whose own date is no help: the latest that it can have been."""
     received_s = received_ms // 1000
-    return received_s if up_s is None else received_s - max(0, up_s - t)
+    if tq != TQ_UPTIME:
+        return received_s, TQ_AHEAD
+    return received_s if up_s is None else received_s - max(0, up_s - t), TQ_UPTIME
 
 
 def _state(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int) -> bool:
@@ -121,7 +131,7 @@ def _state(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int)
     beat = state.heartbeat
     if beat is not None:
         rows.health.append((node, state.boot, beat.up_s, received_ms, health))
-        if state.t and beat.time_quality >= TQ_RTC:
+        if 0 < state.t <= received_ms // 1000 + AHEAD_S and beat.time_quality >= TQ_RTC:
             rows.anchors.append((node, state.boot, state.t - beat.up_s, beat.time_quality))
     return state.online
 

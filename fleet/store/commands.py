@@ -87,13 +87,14 @@ class Commands:
             return [_view(row) for row in connection.execute(query)]
 
     def unanswered(self) -> list[CommandView]:
-        """Open commands of nodes that are online, oldest first."""
+        """Open commands of nodes that are online, oldest first. Sorted here: SQL would walk all there ever were."""
         joined = schema.command.join(schema.node, _NODE.key == _COMMAND.node)
         joined = joined.join(schema.node_state, _STATE.node == _COMMAND.node)
         query = select(schema.command, _NODE.id.label("of")).select_from(joined)
         query = query.where(_COMMAND.status == OPEN, _STATE.online, _NODE.standing == Standing.ACCEPTED.value)
         with reading(self._engine) as connection:
-            return [_view(row) for row in connection.execute(query.order_by(_COMMAND.issued_s, _COMMAND.id))]
+            found = [_view(row) for row in connection.execute(query)]
+        return sorted(found, key=lambda command: (command.issued_s, command.id))
 
     def sent(self, ident: str, at_ms: int) -> None:
         """The broker took the command (again)."""

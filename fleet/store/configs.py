@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Row, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Row, insert, or_, select, update
 
+from fleet.errors import NotAllowedError
 from fleet.model import DesiredConfig, Standing
 from fleet.store import schema
 from fleet.store.dialect import reading, writing
@@ -14,6 +15,7 @@ from fleet.store.nodes import key_of
 _CONFIG = schema.node_config.c
 _NODE = schema.node.c
 _STATE = schema.node_state.c
+_REV_MAX = 1 << 31  # room for as many more, whatever a node says
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,21 @@ class Configs:
             ).one_or_none()
         return None if row is None else _config(row)
 
-    def set(self, node: str, values: Mapping[int, Any], issued_s: int, probation_s: int = 600) -> DesiredConfig:
-        """Make `values` the whole desired configuration, as the next revision. The caller has checked the values."""
+    def set(
+        self, node: str, values: Mapping[int, Any], issued_s: int, probation_s: int = 600, after: int | None = None
+    ) -> DesiredConfig:
+        """Make `values` the whole desired configuration, as the next revision. The caller has checked the values.
+
+        NotAllowedError when `after` is given and is not the revision that they shall follow.
+        """
         with writing(self._engine) as connection:
             key = key_of(connection, node)
             before = connection.scalar(select(_CONFIG.rev).where(_CONFIG.node == key))
-            rev = (before or 0) + 1
+            if after is not None and after != (before or 0):
+                raise NotAllowedError(
+                    f"somebody else has just changed the configuration of {node}", hint="look at it, then try again"
+                )
+            rev = max(before or 0, _claimed(connection, key)) + 1
             columns = {
                 "rev": rev,
                 "values": {str(setting): value for setting, value in sorted(values.items())},
@@ -81,6 +92,12 @@ class Configs:
             connection.execute(
                 update(schema.node_config).where(_CONFIG.node == key).values(sent_rev=rev, sent_ms=at_ms)
             )
+
+
+def _claimed(connection: Connection, key: int) -> int:
+    """The revision that a node says it was given: a restored backup may know earlier ones only, which it ignores."""
+    said = connection.scalar(select(_STATE.config_desired).where(_STATE.node == key))
+    return min(said or 0, _REV_MAX)
 
 
 def _config(row: Row[Any]) -> DesiredConfig:

@@ -16,6 +16,7 @@ from fleet.errors import FleetError, UnreachableError
 from fleet.store import dialect
 from fleet.store.dating import anchor, date, refresh_latest
 from fleet.store.identity import Verdict, verdict
+from fleet.store.quota import Letter, LogRow, Quotas
 from protocol import topics
 from protocol.records import TQ_RTC
 
@@ -28,9 +29,7 @@ LatestRow = tuple[int, int, int, int, int, int, dict[int, Any], int]  # as a rec
 StateRow = tuple[int, bool, int, int, str, str, int, int, int, str, bool, str]  # the columns of node_state
 HealthRow = tuple[int, int, int, int, str]  # the columns of heartbeat
 Anchor = tuple[int, int, int, int]  # node, boot, UTC in seconds at its begin, time quality of that
-LogRow = tuple[int, int, int, int, int, str, str, int]  # node, received_ms, boot, up_ms, level, tag, text, dropped
 ReplyRow = tuple[int, int, str, bytes, int, str, int]  # status, code, text, result, replied_ms, id, node
-Letter = tuple[str, bytes, str, int]  # topic, payload, reason, received_ms
 
 _INSERT = {
     "record": "INSERT INTO record VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
@@ -43,11 +42,13 @@ _LATEST = """INSERT INTO latest VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (node) DO U
 _SEEN = "UPDATE node SET last_seen_ms = ? WHERE key = ? AND (last_seen_ms IS NULL OR last_seen_ms < ?)"
 _LOG = "INSERT INTO node_log (node, received_ms, boot, up_ms, level, tag, text, dropped) VALUES (?,?,?,?,?,?,?,?)"
 _HEARTBEAT = "INSERT INTO heartbeat VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING"
+# What is left of an earlier boot may come late. A boot that is not heard of again for 15 min was no boot: it gives way.
 _STATE = """INSERT INTO node_state VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
     online = excluded.online, received_ms = excluded.received_ms, boot = excluded.boot, firmware = excluded.firmware,
     slot = excluded.slot, config_desired = excluded.config_desired, config_applied = excluded.config_applied,
     config_error = excluded.config_error, config_path = excluded.config_path, safe_mode = excluded.safe_mode,
-    health = excluded.health WHERE excluded.boot >= node_state.boot"""
+    health = excluded.health
+    WHERE excluded.boot >= node_state.boot OR excluded.received_ms >= node_state.received_ms + 900000"""
 # The will is news about nothing but `online` (SPEC 6.4).
 _OFFLINE = """INSERT INTO node_state VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
     online = excluded.online, received_ms = excluded.received_ms"""
@@ -108,6 +109,7 @@ class Intake:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._link: dialect.Hot | None = None
+        self._quotas = Quotas()
 
     def write(self, rows: Rows) -> Tally:
         """Commit all of it or nothing. RowError: one row is at fault. UnreachableError: the database is; try later."""
@@ -133,7 +135,7 @@ class Intake:
         if rows.records:
             link.many(_LATEST, [(*row[:6], json.dumps(row[6]), row[7]) for row in rows.latest.values()])
             once.insert("record", rows.records, _record_entry)
-            link.many(_DUE, {(row[1] // 3600, row[0]) for row in rows.records if row[4]})
+            link.many(_DUE, {(row[1] // 3600, row[0]) for row in rows.records if row[4] > 0})
         if rows.events:
             once.insert("event", rows.events, _event_entry)
         for state in rows.states:
@@ -144,9 +146,9 @@ class Intake:
         for node in once.stale:
             refresh_latest(link, node)
         link.many(_SEEN, [(at, node, at) for node, at in rows.seen.items()])
-        link.many(_LOG, rows.logs)
+        link.many(_LOG, self._quotas.lines(rows.logs))
         link.many(_REPLY, rows.replies)
-        letters = rows.letters + once.letters
+        letters = self._quotas.letters(rows.letters + once.letters)
         link.many(_LETTER, [(_digest(letter), *letter, letter[3]) for letter in letters])
         once.tally.refused = len(letters)
         return once.tally

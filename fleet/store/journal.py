@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Engine, delete, func, insert, select
 
 from fleet.store import schema
 from fleet.store.dialect import reading, writing
-from fleet.store.nodes import key_of, keys_of
+from fleet.store.nodes import FEW, key_of, keys_of
 from protocol.records import Event
 
 _EVENT = schema.event.c
@@ -71,10 +72,11 @@ class Journal:
         with reading(self._engine) as connection:
             names = keys_of(connection, nodes)
             query = select(schema.event).where(_EVENT.ts >= since_s)
-            if nodes is not None:
-                query = query.where(_EVENT.node.in_(names))
-            query = query.order_by(_EVENT.ts.desc(), _EVENT.node, _EVENT.boot.desc(), _EVENT.seq.desc()).limit(limit)
-            rows = connection.execute(query).all()
+            query = query.order_by(_EVENT.ts.desc(), _EVENT.node, _EVENT.boot.desc(), _EVENT.seq.desc())
+            if len(names) <= FEW:
+                query = query.where(_EVENT.node.in_(names)).limit(limit)
+            found = connection.execute(query.execution_options(yield_per=1000))
+            rows = list(islice((row for row in found if row.node in names), limit))
         return [
             EventView(
                 names[row.node], row.boot, row.seq, row.ts, row.tq, row.code, row.phase,

@@ -1,11 +1,11 @@
 """Nodes: who was provisioned, and what each said last about itself."""
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, insert, select, update
 
 from fleet.errors import NotAllowedError, NotFoundError
 from fleet.model import Kind, Node, NodeState, Standing
@@ -14,6 +14,13 @@ from fleet.store.dialect import reading, writing
 
 _NODE = schema.node.c
 _STATE = schema.node_state.c
+_CONFIG = schema.node_config.c
+# In the order of the fields of Node and NodeState, so that a row becomes one of them without looking for names.
+_NODE_COLUMNS = tuple(_NODE[field.name] for field in fields(Node))
+_SAID_COLUMNS = tuple(_STATE[field.name] for field in fields(NodeState) if field.name not in ("node", "health"))
+_KINDS = {kind.value: kind for kind in Kind}
+_STANDINGS = {standing.value: standing for standing in Standing}
+FEW = 100  # more nodes than this are not named in a query: all are read, and those picked out
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +68,21 @@ class Nodes:
             connection.execute(insert(schema.node).values(**_columns(node)))
 
     def replace(self, node: Node) -> None:
-        """Keep new values of a node that exists: tags, certificate, standing."""
+        """Keep new values of a node that exists: certificate, standing, board. Its tags are `set_tags`'s."""
+        values = _columns(node)
+        del values["tags"]
         with writing(self._engine) as connection:
             key = key_of(connection, node.id)
-            connection.execute(update(schema.node).where(_NODE.key == key).values(**_columns(node)))
+            connection.execute(update(schema.node).where(_NODE.key == key).values(**values))
+
+    def set_tags(self, node: str, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> Node:
+        """Give a node the tags that `change` makes of those it has; nobody else changes them meanwhile."""
+        with writing(self._engine) as connection:
+            key = key_of(connection, node)
+            found = _node(tuple(connection.execute(select(*_NODE_COLUMNS).where(_NODE.key == key)).one()))
+            changed = replace(found, tags=dict(change(found.tags)))
+            connection.execute(update(schema.node).where(_NODE.key == key).values(tags=changed.tags))
+        return changed
 
     def get(self, node: str) -> Node:
         """The node with that id."""
@@ -73,16 +91,16 @@ class Nodes:
     def all(self) -> list[Node]:
         """Every node, retired ones too, by id."""
         with reading(self._engine) as connection:
-            return [_node(row) for row in connection.execute(select(schema.node).order_by(_NODE.id))]
+            return [_node(row) for row in connection.execute(select(*_NODE_COLUMNS).order_by(_NODE.id))]
 
     def view(self, node: str) -> NodeView:
         """The node with that id and what is known about it."""
         with reading(self._engine) as connection:
             key = key_of(connection, node)
-            return _view(connection.execute(_views().where(_NODE.key == key)).one())
+            return _view(connection.execute(_views(_STATE.health).where(_NODE.key == key)).one())
 
     def views(self) -> list[NodeView]:
-        """Every node and what is known about it, by id."""
+        """Every node and what is known about it but its health, by id."""
         with reading(self._engine) as connection:
             return [_view(row) for row in connection.execute(_views().order_by(_NODE.id))]
 
@@ -105,9 +123,13 @@ def key_of(connection: Connection, node: str) -> int:
 
 def keys_of(connection: Connection, nodes: Iterable[str] | None) -> dict[int, str]:
     """{integer key: id} of some nodes, or of all; NotFoundError when one does not exist."""
-    if nodes is not None:
-        return {key_of(connection, node): node for node in nodes}
-    return {row.key: row.id for row in connection.execute(select(_NODE.key, _NODE.id).order_by(_NODE.id))}
+    wanted = None if nodes is None else list(nodes)
+    if wanted is not None and len(wanted) <= FEW:
+        return {key_of(connection, node): node for node in wanted}
+    every = {row.id: row.key for row in connection.execute(select(_NODE.key, _NODE.id).order_by(_NODE.id))}
+    for missing in () if wanted is None else set(wanted) - every.keys():
+        key_of(connection, missing)  # raises, and says what is like it
+    return {every[node]: node for node in (every if wanted is None else wanted)}
 
 
 def _columns(node: Node) -> dict[str, Any]:
@@ -126,36 +148,21 @@ def _columns(node: Node) -> dict[str, Any]:
     }
 
 
-def _node(row: Row[Any]) -> Node:
-    return Node(
-        id=row.id,
-        kind=Kind(row.kind),
-        board=row.board,
-        standing=Standing(row.standing),
-        cert_serial=int(row.cert_serial),
-        cert_sha256=row.cert_sha256,
-        cert_until_s=row.cert_until_s,
-        boot0=row.boot0,
-        added_s=row.added_s,
-        retired_s=row.retired_s,
-        tags=row.tags,
-    )
+def _node(values: Sequence[Any]) -> Node:
+    """A node from the values of _NODE_COLUMNS."""
+    name, kind, board, standing, serial, *rest = values
+    return Node(name, _KINDS[kind], board, _STANDINGS[standing], int(serial), *rest)
 
 
-def _views() -> Select[Any]:
-    state = [column.label(f"state_{column.name}") for column in schema.node_state.c if column.name != "node"]
+def _views(*more: ColumnElement[Any]) -> Select[Any]:
     joined = schema.node.outerjoin(schema.node_state, _STATE.node == _NODE.key)
-    joined = joined.outerjoin(schema.node_config, schema.node_config.c.node == _NODE.key)
-    return select(schema.node, schema.node_config.c.rev, *state).select_from(joined)
+    joined = joined.outerjoin(schema.node_config, _CONFIG.node == _NODE.key)
+    return select(_NODE.last_seen_ms, _CONFIG.rev, *_NODE_COLUMNS, *_SAID_COLUMNS, *more).select_from(joined)
 
 
 def _view(row: Row[Any]) -> NodeView:
-    found = row._asdict()
-    state = {key.removeprefix("state_"): value for key, value in found.items() if key.startswith("state_")}
-    known = state["received_ms"] is not None
-    return NodeView(
-        node=_node(row),
-        state=NodeState(node=row.id, **state) if known else None,
-        last_seen_ms=row.last_seen_ms,
-        config_rev=row.rev or 0,
-    )
+    """By position: a list of 100 000 nodes is made of these."""
+    values = tuple(row)
+    said = values[2 + len(_NODE_COLUMNS) :]
+    node = _node(values[2 : 2 + len(_NODE_COLUMNS)])
+    return NodeView(node, None if said[0] is None else NodeState(node.id, *said), values[0], values[1] or 0)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, Row, func, select, union_all
 from fleet.model import Reading
 from fleet.store import schema
 from fleet.store.dialect import reading
-from fleet.store.nodes import keys_of
+from fleet.store.nodes import FEW, keys_of
 from protocol.records import FLAG_PASS
 
 _RECORD = schema.record.c
@@ -60,10 +60,10 @@ class Readings:
         with reading(self._engine) as connection:
             names = keys_of(connection, nodes)
             query = select(schema.latest)
-            if nodes is not None:
+            if len(names) <= FEW:
                 query = query.where(_LATEST.node.in_(names))
             rows = connection.execute(query).all()
-        found = [(names[row.node], row) for row in rows]
+        found = [(names[row.node], row) for row in rows if row.node in names]
         return [
             made for node, row in sorted(found, key=_first) for made in _readings(node, row, row._mapping["values"])
         ]
@@ -110,14 +110,15 @@ class Readings:
 
     def accounts(self, nodes: Iterable[str] | None = None) -> list[Account]:
         """How complete every boot of some nodes or of all is, by node and boot."""
-        entries = union_all(
-            select(_RECORD.node, _RECORD.boot, _RECORD.seq), select(_EVENT.node, _EVENT.boot, _EVENT.seq)
-        ).subquery("entries")
-        of = entries.c
-        counts = select(of.node, of.boot, func.count().label("stored"), func.max(of.seq).label("last_seq"))
+        records, events = (select(of.node, of.boot, of.seq) for of in (_RECORD, _EVENT))
         pruned = select(schema.boot).where(_BOOT.pruned > 0)
         with reading(self._engine) as connection:
             names = keys_of(connection, nodes)
+            if len(names) <= FEW:
+                records, events = records.where(_RECORD.node.in_(names)), events.where(_EVENT.node.in_(names))
+                pruned = pruned.where(_BOOT.node.in_(names))
+            of = union_all(records, events).subquery("entries").c
+            counts = select(of.node, of.boot, func.count().label("stored"), func.max(of.seq).label("last_seq"))
             gone = {(row.node, row.boot): row for row in connection.execute(pruned)}
             rows = connection.execute(counts.group_by(of.node, of.boot)).all()
         kept = {(row.node, row.boot): row for row in rows}

@@ -10,6 +10,10 @@ dead_letter   what was refused, with the reason          service_stat  the servi
 
 A node has an integer `key` here, so that the large tables do not repeat its name. The migrations in `migrations/`
 make these tables; a test compares the two.
+
+`ts` and `tq` are the time of an entry as it is believed, `body` has what the node said. While the node did not know the
+time, tq is 0 and ts the latest it can have been; when the node's date was in the future, tq is -1 and ts its arrival.
+Neither counts in statistics, and no date in the future can stand before what is new.
 """
 
 from sqlalchemy import (
@@ -83,7 +87,7 @@ record = Table(
     "record",
     metadata,
     Column("node", Integer, nullable=False),
-    Column("ts", BigInteger, nullable=False),  # start of the interval; while tq is 0 the latest it can have been
+    Column("ts", BigInteger, nullable=False),  # start of the interval
     Column("boot", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("tq", Integer, nullable=False),

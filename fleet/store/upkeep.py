@@ -15,12 +15,13 @@ from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, sele
 
 from fleet.store import dialect, schema
 from fleet.store.dialect import reading, writing
-from protocol.records import FLAG_PASS, FLAG_SUSPECT
+from protocol.records import FLAG_PASS, FLAG_SUSPECT, TQ_UPTIME
 
 _RECORD = schema.record.c
 _ROLLUP = schema.rollup_1h.c
 _DUE = schema.rollup_due.c
 _BOOT = schema.boot.c
+_DATED = _RECORD.tq != TQ_UPTIME
 _EVENT = schema.event.c
 _NODE = schema.node.c
 _LETTER = schema.dead_letter.c
@@ -67,7 +68,7 @@ class Upkeep:
     def prune(self, now_s: int, limits: Limits) -> bool:
         """Give up some hours of records that are older than `limits` and not due; True when more are left."""
         horizon = now_s // 3600 - 24 * limits.raw_days
-        oldest = select(_RECORD.ts).where(_RECORD.node == _NODE.key, _RECORD.tq > 0).order_by(_RECORD.ts).limit(1)
+        oldest = select(_RECORD.ts).where(_RECORD.node == _NODE.key, _DATED).order_by(_RECORD.ts).limit(1)
         candidates = select(_NODE.key, oldest.scalar_subquery().label("ts")).subquery().c
         with reading(self._engine) as connection:
             query = select(candidates.key, candidates.ts).where(candidates.ts < horizon * 3600).limit(HOURS_AT_ONCE)
@@ -159,7 +160,7 @@ def _add_late(connection: Connection, node: int, hour: int) -> None:
         n, low, high, total = merged.get(row.channel, (0, row.low, row.high, 0))
         merged[row.channel] = (n + row.n, min(low, row.low), max(high, row.high), total + row.total)
     _replace(connection, node, hour, merged)
-    _give_up(connection, node, hour * 3600, (hour + 1) * 3600)
+    _give_up(connection, node, hour)
 
 
 def _prune_hour(connection: Connection, node: int, hour: int) -> bool:
@@ -167,21 +168,21 @@ def _prune_hour(connection: Connection, node: int, hour: int) -> bool:
     due = select(_DUE.hour).where(_DUE.node == node, _DUE.hour == hour)
     if connection.scalar(due) is not None:
         return False
-    _give_up(connection, node, hour * 3600, (hour + 1) * 3600)
+    _give_up(connection, node, hour)
     connection.execute(update(schema.node).where(_NODE.key == node, _NODE.kept_hour <= hour).values(kept_hour=hour + 1))
     return True
 
 
-def _give_up(connection: Connection, node: int, from_s: int, to_s: int) -> None:
-    """Remove the dated records of a range of time."""
-    within = and_(_RECORD.node == node, _RECORD.ts >= from_s, _RECORD.ts < to_s, _RECORD.tq > 0)
+def _give_up(connection: Connection, node: int, hour: int) -> None:
+    """Remove the records of one hour that have a date or never will."""
+    within = and_(_RECORD.node == node, _RECORD.ts >= hour * 3600, _RECORD.ts < (hour + 1) * 3600, _DATED)
     counts = select(_RECORD.node, _RECORD.boot, func.count(), func.max(_RECORD.seq)).where(within)
     _count_pruned(connection, connection.execute(counts.group_by(_RECORD.node, _RECORD.boot)).all())
     connection.execute(delete(schema.record).where(within))
 
 
 def _prune_events(connection: Connection, before_s: int) -> None:
-    within = and_(_EVENT.ts < before_s, _EVENT.tq > 0)
+    within = and_(_EVENT.ts < before_s, _EVENT.tq != TQ_UPTIME)
     counts = select(_EVENT.node, _EVENT.boot, func.count(), func.max(_EVENT.seq)).where(within)
     _count_pruned(connection, connection.execute(counts.group_by(_EVENT.node, _EVENT.boot)).all())
     connection.execute(delete(schema.event).where(within))

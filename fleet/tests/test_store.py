@@ -1,15 +1,19 @@
 """The store: schema and migrations, nodes, configurations, commands, books, backup."""
 
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
+from sqlalchemy import event as sqlalchemy_event
 
 from fleet.errors import FleetError, NotAllowedError, NotFoundError, UnreachableError, UsageError
 from fleet.model import DesiredConfig, Kind, Node, Standing
-from fleet.store import Store, dialect, migrate, schema
+from fleet.store import Store, dialect, migrate, nodes, schema
 from fleet.store.commands import OPEN
 from fleet.tests.store_rig import BOOT, NOW_S, Feed, batch, delivery, event, filled_store, record
 from protocol.messages import DONE, EXPIRED, FAILED, RUNNING, Heartbeat, Log, Reply, State
@@ -91,8 +95,65 @@ def test_nodes_are_kept_as_they_are(feed: Feed) -> None:
         feed.store.nodes.add(node)
     retired = Node("new-1", Kind.AIR, "c6", Standing.RETIRED, retired_s=9)
     feed.store.nodes.replace(retired)
-    assert feed.store.nodes.get("new-1") == retired
+    assert feed.store.nodes.get("new-1") == replace(retired, tags={"site": "mitte"}), "tags have their own way in"
     assert [found.id for found in feed.store.nodes.all()] == ["air-1", "air-2", "light-1", "new-1"]
+
+
+def test_tags_and_standing_are_changed_beside_each_other(feed: Feed) -> None:
+    before = feed.store.nodes.get("air-1")
+
+    def while_it_is_retired(tags: Mapping[str, str]) -> Mapping[str, str]:
+        return {**tags, "street": "Ring"}
+
+    feed.store.nodes.replace(replace(before, standing=Standing.RETIRED, retired_s=9))
+    changed = feed.store.nodes.set_tags("air-1", while_it_is_retired)
+    assert changed == feed.store.nodes.get("air-1")
+    assert (changed.standing, changed.tags) == (Standing.RETIRED, {"street": "Ring"})
+    feed.store.nodes.replace(replace(before, standing=Standing.RETIRED, retired_s=10))
+    assert feed.store.nodes.get("air-1").tags == {"street": "Ring"}
+
+
+def test_more_nodes_can_be_named_than_a_query_has_room_for(feed: Feed) -> None:
+    for number in range(nodes.FEW):
+        feed.store.nodes.add(Node(f"more-{number}", Kind.AIR, "board"))
+    feed.tele("air-1", record(1))
+    feed.take(delivery("air-2", "event", batch(event(0), event(1))))
+    every = [node.id for node in feed.store.nodes.all()]
+    limit = sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER
+    sqlalchemy_event.listen(feed.store._engine, "checkout", lambda raw, *_: raw.setlimit(limit, 50))
+    assert [reading.node for reading in feed.store.readings.latest(every)] == ["air-1", "air-1"]
+    assert [found.seq for found in feed.store.journal.events(every, limit=1)] == [1]
+    assert [account.node for account in feed.store.readings.accounts(every)] == ["air-1", "air-2"]
+    assert [account.node for account in feed.store.readings.accounts(["air-2"])] == ["air-2"]
+    with pytest.raises(NotFoundError, match="no node x"):
+        feed.store.readings.latest([*every, "x"])
+
+
+def test_a_configuration_that_somebody_else_changed_meanwhile_is_left_alone(feed: Feed) -> None:
+    configs = feed.store.configs
+    assert configs.set("air-1", {1: 30}, NOW_S, after=0).rev == 1
+    with pytest.raises(NotAllowedError, match="just changed"):
+        configs.set("air-1", {1: 20}, NOW_S, after=0)
+    assert configs.get("air-1") == DesiredConfig("air-1", 1, {1: 30}, NOW_S)
+
+
+def test_a_revision_is_above_what_the_node_has_also_after_a_backup_was_restored(feed: Feed) -> None:
+    feed.take(delivery("air-1", "state", State(online=True, boot=BOOT, config_desired=7).encode()))
+    assert feed.store.configs.set("air-1", {1: 30}, NOW_S).rev == 8
+    feed.take(delivery("air-2", "state", State(online=True, boot=BOOT, config_desired=(1 << 32) - 1).encode()))
+    assert feed.store.configs.set("air-2", {1: 30}, NOW_S).rev <= (1 << 31) + 1
+
+
+def test_a_boot_that_is_not_heard_of_again_gives_way(feed: Feed) -> None:
+    def boot() -> int:
+        state = feed.store.nodes.view("air-1").state
+        return state.boot if state else 0
+
+    feed.take(delivery("air-1", "state", State(online=True, boot=(1 << 32) - 1).encode(), NOW_S))
+    feed.take(delivery("air-1", "state", State(online=True, boot=BOOT).encode(), NOW_S + 300))
+    assert boot() == (1 << 32) - 1, "it may be late"
+    feed.take(delivery("air-1", "state", State(online=True, boot=BOOT).encode(), NOW_S + 900))
+    assert boot() == BOOT
 
 
 def test_an_unknown_node_is_named_with_its_neighbours(feed: Feed) -> None:

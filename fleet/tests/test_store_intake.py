@@ -10,12 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import UnreachableError
-from fleet.model import Kind, Node
+from fleet.ingest import sorter
+from fleet.model import TQ_AHEAD, Kind, Node
+from fleet.store import quota
 from fleet.store.identity import Verdict, verdict
 from fleet.store.intake import RowError, Rows
+from fleet.store.upkeep import Limits
 from fleet.tests.store_rig import BOOT, NOW_S, Feed, batch, delivery, event, filled_store, record
-from protocol.messages import Heartbeat, State
-from protocol.records import TQ_BOUND, TQ_NTP_DAY, TQ_NTP_HOUR, TQ_UPTIME
+from protocol import topics
+from protocol.messages import Heartbeat, Log, State
+from protocol.records import MAX_TIME, TQ_BOUND, TQ_NTP_DAY, TQ_NTP_HOUR, TQ_UPTIME
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +161,73 @@ def test_a_node_that_does_not_know_the_time_dates_nothing(feed: Feed) -> None:
     ):
         feed.take(delivery(node, "state", state.encode()))
     assert dates(feed, node) == [(0, NOW_S, TQ_UPTIME)]
+
+
+AHEAD_S = NOW_S + sorter.AHEAD_S + 1
+
+
+def test_a_date_in_the_future_does_not_stand_before_what_is_new(feed: Feed) -> None:
+    node = new_node(feed)
+    far = record(0, MAX_TIME)
+    feed.tele(node, far, record(1, AHEAD_S), record(2, AHEAD_S - 1))
+    assert dates(feed, node) == [(0, NOW_S, TQ_AHEAD), (1, NOW_S, TQ_AHEAD), (2, AHEAD_S - 1, TQ_NTP_HOUR)]
+    assert feed.bodies(node)[BOOT, 0] == far, "the bytes stay as they came"
+    assert feed.tele(node, far, at_s=NOW_S + 9).duplicates == 1
+    assert dates(feed, node)[0] == (0, NOW_S, TQ_AHEAD)
+
+
+def test_the_newest_record_moves_on_after_one_from_the_future(feed: Feed) -> None:
+    node = new_node(feed)
+    feed.tele(node, record(0, MAX_TIME))
+    feed.tele(node, record(1, NOW_S + 60), at_s=NOW_S + 120)
+    assert {reading.seq for reading in feed.store.readings.latest([node])} == {1}
+
+
+def test_a_date_in_the_future_counts_in_no_statistics_and_is_given_up_in_time(feed: Feed) -> None:
+    node = new_node(feed)
+    feed.tele(node, record(0, MAX_TIME))
+    feed.take(delivery(node, "event", batch(event(1, MAX_TIME), event(2, NOW_S))))
+    assert [(found.seq, found.tq) for found in feed.store.journal.events([node])] == [(2, TQ_NTP_HOUR), (1, TQ_AHEAD)]
+    while feed.store.upkeep.roll_up(MAX_TIME):
+        pass
+    assert list(feed.store.readings.hourly([node], 0, MAX_TIME)) == []
+    assert list(feed.store.readings.range([node], 0, MAX_TIME, dated=True)) == []
+    while feed.store.upkeep.prune(NOW_S + 32 * 86400, Limits(raw_days=30)):
+        pass
+    assert feed.bodies(node) == {}
+    assert [account.missing for account in feed.store.readings.accounts([node])] == [0]
+
+
+def test_a_clock_in_the_future_dates_nothing(feed: Feed) -> None:
+    node = new_node(feed)
+    feed.tele(node, record(0, 100, TQ_UPTIME))
+    beat = Heartbeat(up_s=200, time_quality=TQ_NTP_HOUR)
+    feed.take(delivery(node, "state", State(online=True, boot=BOOT, t=AHEAD_S, heartbeat=beat).encode()))
+    assert dates(feed, node) == [(0, NOW_S, TQ_UPTIME)]
+
+
+def test_a_flood_of_log_lines_is_cut_and_says_so(feed: Feed) -> None:
+    node = new_node(feed)
+    line = Log(boot=BOOT, up_ms=1, level=6, tag="x", text="y").encode()
+    for hour in range(2):
+        feed.take(*(delivery(node, "log", line, NOW_S + 3600 * hour) for _ in range(quota.LINES_AN_HOUR + 50)))
+        (count,) = feed.sql("SELECT count(*) FROM node_log JOIN node ON node = node.key WHERE id = ?", node)
+        assert count == ((hour + 1) * (quota.LINES_AN_HOUR + 1),)
+    assert "the rest is not kept" in feed.store.journal.logs(node, limit=1)[0].text
+
+
+def test_a_flood_of_refused_messages_is_counted_and_its_bytes_are_not_kept(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = new_node(feed)
+    topic = topics.up(node, "reply")
+    feed.take(*(delivery(node, "reply", b"%d" % number) for number in range(quota.LETTERS_AN_HOUR + 50)))
+    found = feed.sql("SELECT count(*), sum(count) FROM dead_letter WHERE topic = ?", topic)
+    assert found == [(quota.LETTERS_AN_HOUR + 1, quota.LETTERS_AN_HOUR + 50)]
+    monkeypatch.setattr(quota, "LETTERS_AN_HOUR", 100)
+    large = topics.up(node, "tele")
+    feed.take(*(delivery(node, "tele", bytes([number % 256]) * 60_000 + b"%d" % number) for number in range(50)))
+    assert feed.sql("SELECT sum(length(payload)) < ? FROM dead_letter WHERE topic = ?", 800_000, large) == [(1,)]
 
 
 def test_what_is_missing_is_known_per_boot(feed: Feed) -> None:
