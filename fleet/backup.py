@@ -4,7 +4,6 @@ The service may run meanwhile. Messages that the broker has and the database has
 deliver them afterwards.
 """
 
-import contextlib
 import os
 import tarfile
 import tempfile
@@ -36,7 +35,6 @@ def create(config: Config, store: Store, target: Path) -> Backup:
     """
     if target.exists():
         raise NotAllowedError(f"{target} exists", hint="name another file")
-    part = target.with_name(f".{target.name}.part")
     try:
         with tempfile.TemporaryDirectory(dir=target.absolute().parent, prefix=".fleet-backup-") as room:
             copy = Path(room) / DATABASE
@@ -46,13 +44,11 @@ def create(config: Config, store: Store, target: Path) -> Backup:
                 records = copied.readings.count()
             if fault != "ok":
                 raise FleetError("the copy of the database is broken", cause=fault, hint="check the disk: fleet doctor")
+            part = Path(room) / "part"  # in a directory that is ours alone, until it is whole
             count = _pack(part, [(copy, DATABASE), *_members(config)])
-        part.replace(target)
+            part.replace(target)
     except OSError as error:
         raise FleetError(f"cannot write {target}", cause=error.strerror or str(error)) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
     return Backup(target, target.stat().st_size, records, count)
 
 
@@ -63,7 +59,7 @@ def _members(config: Config) -> list[tuple[Path, str]]:
 
 
 def _pack(path: Path, members: list[tuple[Path, str]]) -> int:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, files.PRIVATE)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, files.PRIVATE)
     with os.fdopen(handle, "wb") as raw:
         with tarfile.open(fileobj=raw, mode="w:gz", compresslevel=1) as archive:
             for source, name in members:

@@ -1,8 +1,10 @@
 """Writing files so that nobody ever sees half of one, and a secret is never readable by others, not for a moment."""
 
 import contextlib
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from fleet.errors import FleetError, NotAllowedError
@@ -42,6 +44,20 @@ def replace(path: Path, data: bytes, mode: int = PRIVATE) -> None:
         temporary.unlink()
         raise FleetError(f"cannot write {path}", cause=error.strerror or str(error)) from error
     _sync_dir(path.parent)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which is made; waits for whoever holds it. The kernel frees it however we end."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+    except OSError as error:
+        raise FleetError(f"cannot write {path}", cause=error.strerror or str(error)) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _write_beside(path: Path, data: bytes, mode: int) -> Path:

@@ -107,14 +107,14 @@ class Authority:
         return cls(cert, key)
 
     def save(self, directory: Path, passphrase: bytes | None = None) -> None:
-        """Write ca.key (0600, encrypted when there is a passphrase), ca.pem and an empty crl.pem."""
+        """Write ca.key (0600, encrypted when there is a passphrase), an empty crl.pem, and ca.pem last."""
         cover: serialization.KeySerializationEncryption = serialization.NoEncryption()
         if passphrase is not None:
             cover = serialization.BestAvailableEncryption(passphrase)
         form = serialization.PrivateFormat.PKCS8
         files.write_new(directory / "ca.key", self._key.private_bytes(serialization.Encoding.PEM, form, cover))
-        files.write_new(directory / "ca.pem", self.cert.public_bytes(serialization.Encoding.PEM), files.PUBLIC)
         files.write_new(directory / "crl.pem", self._crl([], _seconds(self.cert.not_valid_before_utc)), files.PUBLIC)
+        files.write_new(directory / "ca.pem", self.cert.public_bytes(serialization.Encoding.PEM), files.PUBLIC)
 
     def issue_node(self, node: str, days: int, now_s: int) -> Issued:
         """The certificate of a node; UsageError when `node` is no node id."""
@@ -184,6 +184,12 @@ def load_cert(path: Path) -> x509.Certificate:
         return x509.load_pem_x509_certificate(_read(path))
     except ValueError as error:
         raise VerificationError(f"{path} holds no certificate", cause=str(error)) from error
+
+
+def missing_names(cert: x509.Certificate, names: Iterable[str]) -> list[str]:
+    """Those of some host names and addresses that a certificate does not hold: clients refuse it there."""
+    held = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [name for name in names if _host(name) not in held]
 
 
 def sha256_of(cert: x509.Certificate) -> str:

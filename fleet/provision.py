@@ -1,9 +1,12 @@
 """Nodes come and go: keys and certificates, the register, and the broker's users, in this order.
 
 The register (the database) decides. What the broker reads is derived from it and written again by `sync` whenever
-something changed and whenever the service starts, so a crash in between is made good there.
+something changed and whenever the service starts, so a crash in between is made good there. A certificate is revoked
+before the register forgets it: after a crash in between, doing the same again completes it.
+One process at a time does any of this; others wait for it.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +15,7 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from fleet import pki
+from fleet import files, pki
 from fleet.broker import control
 from fleet.broker.rights import User, manager
 from fleet.config import Config
@@ -20,6 +23,7 @@ from fleet.errors import NotAllowedError
 from fleet.model import Kind, Node, Standing
 from protocol.identity import Identity
 
+LOCK = "provision.lock"  # in the fleet directory
 MANAGERS = ("service", "operator")  # files in certs/
 
 
@@ -30,7 +34,7 @@ class Register(Protocol):
         """Keep a new node; NotAllowedError when its id was ever used."""
 
     def replace(self, node: Node) -> None:
-        """Keep new values of a node that exists."""
+        """Keep new values of a node that exists, all but its tags."""
 
     def get(self, node: str) -> Node:
         """The node with that id; NotFoundError."""
@@ -63,7 +67,16 @@ def users(config: Config, register: Register) -> list[User]:
 
 def sync(config: Config, register: Register) -> None:
     """Write the broker's configuration as the register has it."""
+    with _alone(config):
+        _write(config, register)
+
+
+def _write(config: Config, register: Register) -> None:
     control.write(config, users(config, register))
+
+
+def _alone(config: Config) -> contextlib.AbstractContextManager[None]:
+    return files.locked(config.directory / LOCK)
 
 
 class Provisioner:
@@ -84,7 +97,10 @@ class Provisioner:
 
     def provision(self, *requests: Request) -> list[Identity]:
         """Make new nodes and admit them; what each needs in its flash comes back, and its key is kept nowhere else."""
-        now = self._now_s()
+        with _alone(self._config):
+            return self._provision(requests, self._now_s())
+
+    def _provision(self, requests: tuple[Request, ...], now: int) -> list[Identity]:
         self._refuse_used(requests)
         issues = [self._authority.issue_node(request.node, self._config.pki.node_days, now) for request in requests]
         made = []
@@ -97,21 +113,23 @@ class Provisioner:
 
     def renew(self, request: Request) -> Identity:
         """A new key and certificate for a node that exists, say after a repair; the old certificate ends at once."""
-        now = self._now_s()
-        old = self._accepted(request.node)
-        issued = self._authority.issue_node(request.node, self._config.pki.node_days, now)
-        self._register.replace(_certified(replace(old, kind=request.kind, board=request.board), issued.cert, now))
-        self._authority.revoke(self._config.ca_dir, old.cert_serial, now)
-        self._apply()
-        return self._identity(request, issued, now)
+        with _alone(self._config):
+            now = self._now_s()
+            old = self._accepted(request.node)
+            issued = self._authority.issue_node(request.node, self._config.pki.node_days, now)
+            self._authority.revoke(self._config.ca_dir, old.cert_serial, now)
+            self._register.replace(_certified(replace(old, kind=request.kind, board=request.board), issued.cert, now))
+            self._apply()
+            return self._identity(request, issued, now)
 
     def retire(self, *nodes: str) -> None:
         """Trust these nodes no more: their certificates are revoked, and the broker ends their connections."""
-        now = self._now_s()
-        for old in [self._accepted(node) for node in nodes]:
-            self._register.replace(replace(old, standing=Standing.RETIRED, retired_s=now))
-            self._authority.revoke(self._config.ca_dir, old.cert_serial, now)
-        self._apply()
+        with _alone(self._config):
+            now = self._now_s()
+            for old in [self._accepted(node) for node in nodes]:
+                self._authority.revoke(self._config.ca_dir, old.cert_serial, now)
+                self._register.replace(replace(old, standing=Standing.RETIRED, retired_s=now))
+            self._apply()
 
     def _refuse_used(self, requests: tuple[Request, ...]) -> None:
         """All or none: a node whose key nobody got would be a loss."""
@@ -130,7 +148,7 @@ class Provisioner:
         return found
 
     def _apply(self) -> None:
-        sync(self._config, self._register)
+        _write(self._config, self._register)
         self._reload()
 
     def _identity(self, request: Request, issued: pki.Issued, now: int) -> Identity:

@@ -82,7 +82,8 @@ def _refuse_second_authority(config: Config, missing: tuple[Step, ...]) -> None:
 def _config(directory: Path, given: Mapping[str, Mapping[str, Any]]) -> Config:
     asked = settings.parse({name: dict(keys) for name, keys in given.items()}, directory)
     if not (directory / settings.FILE).exists():
-        if directory.exists() and any(directory.iterdir()):
+        ours = f".{settings.FILE}."  # what a crash left of writing it
+        if directory.exists() and any(not path.name.startswith(ours) for path in directory.iterdir()):
             raise NotAllowedError(f"{directory} holds something else", hint="name a new or empty directory")
         return asked
     found = settings.load(directory)
@@ -97,9 +98,10 @@ def _write_config(config: Config, text: str) -> None:
 
 
 def _make_authority(config: Config, now: int) -> None:
-    """ca.pem is written after ca.key: a key without it belongs to an attempt that did not get further."""
+    """ca.pem is written last: what is there without it belongs to an attempt that did not get further."""
     files.make_private_dir(config.ca_dir)
-    (config.ca_dir / "ca.key").unlink(missing_ok=True)
+    for name in ("ca.key", "crl.pem"):
+        (config.ca_dir / name).unlink(missing_ok=True)
     authority = pki.Authority.create(f"Lumenair fleet {secrets.token_hex(4)}", config.pki.ca_days, now)
     authority.save(config.ca_dir, pki.passphrase(config.pki))
 
@@ -142,4 +144,5 @@ def _make_store(config: Config) -> None:
 def _make_broker(config: Config) -> None:
     files.make_private_dir(config.log_dir)
     with Store.open(config.store_url) as store:
+        store.migrate()  # an attempt may have got no further than an empty database
         provision.sync(config, store.nodes)

@@ -1,3 +1,5 @@
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -6,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet import pki
-from fleet.broker import nats
+from fleet.broker import control, nats
 from fleet.broker.rights import User
 from fleet.errors import NotAllowedError, NotFoundError, UsageError
 from fleet.model import Kind, Standing
-from fleet.provision import Provisioner, Request, users
+from fleet.provision import Provisioner, Request, sync, users
 from fleet.tests.rig import Rig
 
 NOW = 1_800_000_059
@@ -133,6 +135,54 @@ def test_renewal_replaces_the_certificate_and_keeps_the_rest(case: Case) -> None
     assert x509.load_der_x509_certificate(identity.cert).serial_number == new.cert_serial != old.cert_serial
     assert case.revoked() == [old.cert_serial]
     assert pki.identity("pole-1", old.cert_serial) not in case.broker_text()
+
+
+class Crash(BaseException):
+    """kill -9."""
+
+
+def crash(*_: object) -> None:
+    raise Crash
+
+
+@pytest.mark.parametrize("where", ["the revocation", "the register", "the broker's files", "the broker"])
+@pytest.mark.parametrize("what", ["retire", "renew"])
+def test_a_crash_anywhere_is_made_good_by_doing_it_again_or_by_the_next_start(
+    case: Case, monkeypatch: pytest.MonkeyPatch, what: str, where: str
+) -> None:
+    request = Request("pole-1", Kind.AIR, "esp32")
+    case.still.provision(request)
+    old = case.register.get("pole-1").cert_serial
+    target, name = {
+        "the revocation": (pki.Authority, "revoke"),
+        "the register": (case.register, "replace"),
+        "the broker's files": (control, "write"),
+        "the broker": (case, "tell"),  # by `tell` below
+    }[where]
+    tell = crash if where == "the broker" else case.tell
+    fragile = Provisioner(case.config, case.register, tell, lambda: NOW)
+    job = partial(fragile.retire, "pole-1") if what == "retire" else partial(fragile.renew, request)
+    with monkeypatch.context() as patched:
+        patched.setattr(target, name, crash)
+        with pytest.raises(Crash):
+            job()
+    if case.register.get("pole-1").standing is Standing.ACCEPTED and case.register.get("pole-1").cert_serial == old:
+        case.still.retire("pole-1")
+    sync(case.config, case.register)
+    assert old in case.revoked(), "Mosquitto knows it by the list alone"
+    assert pki.identity("pole-1", old) not in case.broker_text()
+
+
+def test_two_at_a_time_take_turns(case: Case) -> None:
+    names = [f"pole-{number}" for number in range(6)]
+    case.still.provision(*(Request(name, Kind.AIR, "esp32") for name in names))
+    threads = [threading.Thread(target=case.still.retire, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(case.revoked()) == {case.register.get(name).cert_serial for name in names}
+    assert "pole-" not in case.broker_text()
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

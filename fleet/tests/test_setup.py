@@ -1,3 +1,4 @@
+import os
 import stat
 from pathlib import Path
 
@@ -76,6 +77,44 @@ def test_a_set_up_that_a_crash_ended_is_completed(tmp_path: Path, made: int) -> 
     assert {name: after[name] for name in before if not name.startswith("fleet.db")} == {
         name: data for name, data in before.items() if not name.startswith("fleet.db")
     }
+
+
+class Crash(BaseException):
+    """kill -9."""
+
+
+@pytest.mark.parametrize("files_before", range(11))
+def test_a_crash_in_the_middle_of_a_step_is_made_good_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files_before: int
+) -> None:
+    directory = tmp_path / "fleet"
+    link, unlink, made = os.link, Path.unlink, []
+
+    def crash(source: Path, target: Path) -> None:
+        if len(made) == files_before:
+            monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # nobody cleans up any more
+            raise Crash
+        made.append(target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", crash)
+    with pytest.raises(Crash):
+        setup.plan(directory).carry_out()
+    monkeypatch.setattr(os, "link", link)
+    monkeypatch.setattr(Path, "unlink", unlink)
+    setup.plan(directory).carry_out()
+    assert steps(directory) == []
+    pki.Authority.load(directory / "ca").revoke(directory / "ca", 1, 1_800_000_000)
+
+
+def test_an_empty_database_of_a_crash_is_filled(tmp_path: Path) -> None:
+    plan = setup.plan(tmp_path)
+    for step in plan.steps[:-2]:
+        step.run()
+    (tmp_path / "fleet.db").touch()
+    setup.plan(tmp_path).carry_out()
+    with Store.open(tmp_path / "fleet.db") as store:
+        assert store.nodes.all() == []
 
 
 @pytest.mark.parametrize("name", ["ca/ca", "certs/server", "certs/service"])
