@@ -18,7 +18,7 @@ from fleet import nodes, pki, status, watch
 from fleet.broker import binary, control
 from fleet.config import EMBEDDED, Config
 from fleet.errors import FleetError
-from fleet.model import Standing
+from fleet.model import TQ_AHEAD, Standing
 from fleet.store import Store
 from fleet.store.nodes import NodeView
 
@@ -100,13 +100,19 @@ def _certificates(patient: Patient) -> Iterator[Finding]:
     authority = pki.load_cert(config.ca_dir / "ca.pem")
     for path in (config.ca_dir / "ca.pem", *sorted(config.certs_dir.glob("*.pem"))):
         yield _certificate(path, authority, patient.now_s)
+    if config.broker.kind == EMBEDDED:
+        path = config.certs_dir / "server.pem"
+        missing = pki.missing_names(pki.load_cert(path), (config.broker.host, *config.broker.names))
+        if missing:
+            text = f"does not hold {_some(missing)} of fleet.toml: whoever reaches the broker by that refuses it"
+            yield Finding("certificate server", WARN, text, _again(path))
 
 
 def _certificate(path: Path, authority: x509.Certificate, now_s: int) -> Finding:
     name = f"certificate {path.stem}"
     cert = pki.load_cert(path)
     days = (pki.until_s(cert) - now_s) // 86400
-    again = f"remove {path} and its key, then run `fleet init` and restart the service"
+    again = _again(path)
     try:
         cert.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
@@ -118,6 +124,10 @@ def _certificate(path: Path, authority: x509.Certificate, now_s: int) -> Finding
     if days * 86400 < EXPIRES_SOON_S:
         return Finding(name, WARN, f"expires in {days} days", again)
     return Finding(name, OK, f"valid until {cert.not_valid_after_utc:%Y-%m-%d}")
+
+
+def _again(path: Path) -> str:
+    return f"remove {path} and its key, then run `fleet init` and restart the service"
 
 
 def _database(patient: Patient) -> Iterator[Finding]:
@@ -159,8 +169,12 @@ def _clock(patient: Patient) -> Iterator[Finding]:
         return
     seen = {view.node.id: view.last_seen_ms // 1000 for view in patient.views if view.last_seen_ms is not None}
     future = [node for node, then in seen.items() if then > patient.now_s + AHEAD_S]
-    ends = {reading.node: reading.t_s + reading.interval_s for reading in patient.store.readings.latest() if reading.tq}
-    ahead = [node for node, end in ends.items() if end > seen.get(node, end) + AHEAD_S]
+    newest = {reading.node: reading for reading in patient.store.readings.latest() if reading.tq}
+    ahead = [
+        node
+        for node, one in newest.items()
+        if one.tq == TQ_AHEAD or one.t_s + one.interval_s > seen.get(node, one.t_s) + AHEAD_S
+    ]
     if future:
         text = f"{_some(future)} heard of in the future: this machine's clock was set back"
         yield Finding("clock", WARN, text, "check it with timedatectl")

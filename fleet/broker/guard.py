@@ -72,6 +72,8 @@ class Guard:
         """Listen until the connection ends."""
         with socket.create_connection(("127.0.0.1", port), CONNECT_S) as link, link.makefile("rb") as lines:
             self._socket = link
+            if self._stopping.is_set():  # `stop` may have looked for the socket before it was there
+                return
             server = json.loads(lines.readline(_LINE_MAX).removeprefix(b"INFO "))["server_id"]
             own = {"user": USER, "pass": self._password, "verbose": False, "pedantic": False, "lang": "python"}
             order = json.dumps({"auth": True, "limit": _ALL})  # whoever came before us

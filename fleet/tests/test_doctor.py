@@ -11,9 +11,11 @@ import pytest
 from fleet import config as settings
 from fleet import doctor, pki
 from fleet.doctor import FAIL, OK, WARN
+from fleet.model import TQ_AHEAD
 from fleet.store import Store
 from fleet.store.intake import Rows
 from fleet.tests.cli_rig import add_nodes, make_fleet, run
+from protocol.records import Record, Sample
 
 NOW = int(time.time())
 YEAR_S = 365 * 86400
@@ -173,3 +175,32 @@ def test_on_the_command_line(fleet: Path) -> None:
     checks = run("doctor", "--quick", "--json", "--fleet", fleet).json["checks"]
     assert {row["status"] for row in checks} == {OK, WARN, FAIL}
     assert "not read through" in json.dumps(checks)
+
+
+def test_a_name_of_the_broker_that_its_certificate_does_not_hold(fleet: Path) -> None:
+    assert found(fleet)["certificate server"].status == OK
+    file = fleet / settings.FILE
+    file.write_text(file.read_text().replace("#names = []", 'names = ["127.0.0.1", "mqtt.example.org", "10.0.0.9"]'))
+    finding = found(fleet)["certificate server"]
+    assert finding.status == WARN
+    assert "mqtt.example.org, 10.0.0.9" in finding.text
+    for suffix in ("pem", "key"):
+        (fleet / "certs" / f"server.{suffix}").unlink()
+    assert "fleet init" in finding.hint
+    run("init", fleet)
+    assert found(fleet)["certificate server"].status == OK
+
+
+def test_a_node_that_dates_its_records_in_the_future_is_named(fleet: Path) -> None:
+    with Store.open(fleet / "fleet.db") as store:
+        (key,) = [key for node, key in store.nodes.keys().items() if node == "air-1"]
+        intake = store.intake()
+        intake.write(
+            Rows(
+                latest={key: (key, NOW, 1, 9, TQ_AHEAD, 60, {1: 1}, NOW * 1000)},
+                records=[(key, NOW, 1, 9, TQ_AHEAD, 60, Record(9, 1 << 31, 4, {1: Sample(1)}).encode(), NOW * 1000)],
+            )
+        )
+        intake.close()
+    assert found(fleet)["clock"].status == WARN
+    assert "air-1" in found(fleet)["clock"].text
