@@ -139,10 +139,11 @@ def where(bed: Testbed, options: Options) -> list[str]:
         f"  broker    mqtts://{bed.config.broker.host}:{bed.config.broker.port}",
     ]
     if not options.once:
-        fleet = f"  {Path(sys.executable).parent / 'fleet'} {{}} --fleet {bed.fleet_dir}"
+        rows.append("Try in another terminal, in this directory:")
+        rows.append(f"  export PATH={Path(sys.executable).parent}:$PATH FLEET_DIR={bed.fleet_dir}")
         words = ("node list", "node command ping air-1", "node config set air-1 batch=1", "data show")
-        rows += ["Try in another terminal:", *map(fleet.format, words)]
-        rows.append(f"  {sys.executable} -m tools.switchboard {options.directory} kill broker")
+        rows += [f"  fleet {word}" for word in words]
+        rows.append(f"  python -m tools.switchboard {options.directory} kill broker")
         end = "Ctrl-C ends everything." if options.kept else "Ctrl-C ends everything and removes that directory."
         rows.append(end)
     return rows
