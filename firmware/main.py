@@ -7,9 +7,13 @@ _COLLECT = 32768  # bytes of garbage after which to collect, before the heap tak
 
 
 def main() -> None:
-    """Build the board and the node, run it; whatever ends it, the board restarts."""
+    """Build the board and the node, run it; whatever ends it, the board restarts.
+
+    A board that cannot run says why and stays at its prompt: SystemExit would start it again at once, without a word.
+    """
     if sys.implementation.version[:2] < (1, 24):
-        raise SystemExit("MicroPython 1.24 or newer is needed: flash a newer image")
+        print("MicroPython 1.24 or newer is needed: flash a newer image")
+        return
     import asyncio  # older ones have none
 
     from node import app
@@ -22,7 +26,8 @@ def main() -> None:
     try:
         board = Board(provisioned.load(files))
     except provisioned.NotProvisionedError as error:
-        raise SystemExit(str(error))
+        print(error)
+        return
     try:
         asyncio.run(app.build(board, files, sys.path[0].strip("/")).run())
     except Exception as error:  # nobody reads a prompt on a pole

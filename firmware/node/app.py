@@ -13,6 +13,7 @@ from node.core.commands import Commands
 from node.core.config import Config
 from node.core.context import Context
 from node.core.health import Lag
+from node.core.integers import clamp
 from node.core.journal import Journal
 from node.core.log import Lines, plain
 from node.core.orders import Orders
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 WATCHDOG_MS = 60000
 _BEAT_MS = 30000  # budget of a task that beats every few seconds
 _LINK_MS = 90000  # the link may wait 30 s for the network and 15 s for a handshake
+_OFFSET_MS = (1 << 31) - 1  # a clock that was off by years must not keep the node from reporting
 _TAG = "app"
 
 
@@ -72,6 +74,8 @@ class App:
         self.time = Timekeeper(files, self.clock, self.boots.boot, self.identity.made)
         self.outbox = Outbox(files, self.clock, self.boots.boot, self.config.get, self.time.zero_s)
         self.journal = Journal(self.outbox, self.clock)
+        if not boots.number(files, self.boots, self.outbox):
+            self.log(LOG_ERROR, _TAG, "the flash takes no boot number: entries are refused")
 
     def _connect(self) -> None:
         """The way to the fleet manager."""
@@ -146,8 +150,9 @@ class App:
         return bool(self.product.healthy())
 
     def ntp_offset_ms(self) -> "int | None":
-        """How far the clock was off at the last synchronisation."""
-        return self.timesync.offset_ms
+        """How far the clock was off at the last synchronisation, within the bounds of Heartbeat."""
+        offset_ms = self.timesync.offset_ms
+        return None if offset_ms is None else clamp(offset_ms, -_OFFSET_MS, _OFFSET_MS)
 
     def sensor_errors(self) -> int:
         """Failed sensor readings since boot."""
@@ -174,7 +179,10 @@ class App:
             self.log(LOG_ERROR, _TAG, "safe mode after {} crashes".format(boot.crashes))
             self.journal.event(events.SAFE_MODE, attrs={1: boot.crashes})
         if self.slots.reverted is not None:
-            self.slots.settle()
+            try:
+                self.slots.settle()
+            except OSError as error:  # the flash refuses: the next boot reports it again
+                self.log(LOG_ERROR, _TAG, "slot pointer: {}".format(error))
 
     def _boot_message(self) -> Boot:
         last = self._last or breadcrumb.Breadcrumb()

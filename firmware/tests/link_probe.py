@@ -102,7 +102,7 @@ class Source:
 
     def release(self, item):
         say(release=item.text)
-        self.returned.append(item)
+        self.returned.insert(0, item)
 
 
 def read_file(path):
@@ -131,6 +131,9 @@ def obey(order, link, source, state):
     if "publish" in order:
         name, text, retain = order["publish"]
         say(queued=link.publish(name, text.encode(), retain))
+    if "settings" in order:
+        state["settings"].update(order["settings"])
+        link.renew()
     if "stats" in order:
         stats = link.stats
         fields = (
@@ -147,6 +150,7 @@ def obey(order, link, source, state):
         found = {name: getattr(stats, name) for name in fields}
         found.update(
             up=link.up,
+            here=link.acked_here,
             lag=state["lag"],
             beats=state["beats"],
             p50=stats.ack_p50_ms,
@@ -181,9 +185,13 @@ def identity_of(config):
     )
 
 
-def link_of(config, clock, source):
+def settings_of(config):
     settings = {"keepalive_s": 60, "window": 4, "backoff_max_s": 5, "start_jitter_s": 0}
     settings.update(config.get("settings", {}))
+    return settings
+
+
+def link_of(config, clock, source, settings):
     link = Link(
         clock,
         identity_of(config),
@@ -210,8 +218,9 @@ async def main(config):
     source = Source()
     clock = Clock(quicken(speed) if speed > 1 else time.ticks_ms)
     clock.floor_s = config.get("floor_s", 0)
-    link = link_of(config, clock, source)
-    state = {"lag": 0, "beats": 0, "step": 10 * speed, "speed": speed}
+    settings = settings_of(config)
+    link = link_of(config, clock, source, settings)
+    state = {"lag": 0, "beats": 0, "step": 10 * speed, "speed": speed, "settings": settings}
     state["ticker"] = asyncio.create_task(ticker(state))
     run = asyncio.create_task(link.run(nothing))
     say(ready=True)

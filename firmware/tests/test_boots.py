@@ -1,6 +1,7 @@
 """What a boot learns about the run before it: number, crashes, breadcrumb; and the log."""
 
 from firmware.tests.fakes import EIO, Files, Time
+from firmware.tests.outbox_rig import Rig
 from node.core import boots, breadcrumb
 from node.core.breadcrumb import Trail
 from node.core.log import Lines
@@ -58,10 +59,32 @@ def test_five_crashes_in_a_row_lead_to_safe_mode_and_a_steady_run_out_of_it():
     assert (run.boot, run.crashes, run.safe_mode) == (7, 1, False)
 
 
-def test_a_boot_whose_number_cannot_be_kept_does_not_start():
-    files = Files()
-    files.fail = EIO
-    raises(OSError, boots.begin, files, 0, RESET_POWER_ON, False)
+def test_a_boot_whose_number_cannot_be_kept_starts_and_numbers_nothing():
+    rig = Rig()
+    rig.files.fail = EIO
+    rig.files.room = 1 << 20
+    run = boots.begin(rig.files, 0, RESET_POWER_ON, False)
+    assert (run.boot, run.stored) == (1, False)
+    assert not boots.number(rig.files, run, rig.outbox)
+    rig.record(3)
+    assert rig.outbox.evicted == 3
+    rig.files.fail = 0
+    assert boots.number(rig.files, run, rig.outbox)
+    rig.record(1)
+    assert rig.take()[1] == ("tele", 1, [3])
+    assert boots.begin(rig.files, 0, RESET_POWER_ON, False).boot == 2
+
+
+def test_on_a_full_flash_the_oldest_records_make_room_for_the_boot_number():
+    rig = Rig()
+    rig.record(200)
+    rig.files.room = rig.files.room - rig.files.free()
+    before = rig.segments()
+    run = boots.begin(rig.files, 0, RESET_POWER_ON, False)
+    assert not run.stored
+    assert boots.number(rig.files, run, rig.outbox)
+    assert rig.segments() == before[1:]
+    assert rig.outbox.evicted > 0
 
 
 class Memory:

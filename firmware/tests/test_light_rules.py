@@ -60,7 +60,7 @@ def test_intervals_of_the_day_count_every_minute_once():
 
 
 def test_the_newest_override_beats_the_older_ones_and_the_programme():
-    arbiter = Arbiter()
+    arbiter = Arbiter(Files(), 0)
     by_program = (200, REASON_PROGRAM)
     assert arbiter.decide(by_program, 0) == by_program
     arbiter.override(50, 100, 0)
@@ -72,12 +72,36 @@ def test_the_newest_override_beats_the_older_ones_and_the_programme():
 
 
 def test_overrides_can_be_cleared_and_are_bounded():
-    arbiter = Arbiter()
+    arbiter = Arbiter(Files(), 0)
     for index in range(100):
         arbiter.override(index, 1000 - index, index)
     assert arbiter.decide((0, REASON_PROGRAM), 100) == (99, REASON_OVERRIDE)
-    assert arbiter.clear() == 8
+    assert arbiter.clear(100) == 8
     assert arbiter.decide((0, REASON_PROGRAM), 100) == (0, REASON_PROGRAM)
+
+
+def test_overrides_outlive_restarts_but_never_last_longer_than_ordered():
+    files = Files()
+    by_program = (200, REASON_PROGRAM)
+    arbiter = Arbiter(files, 0)
+    arbiter.decide(by_program, 1000)
+    assert files.writes == 0
+    arbiter.override(50, 600, 1000)
+    arbiter.override(80, 30, 1000)
+    for seconds in range(1000, 1300):
+        arbiter.decide(by_program, seconds)
+    assert files.writes <= 6
+    arbiter = Arbiter(files, 5)
+    assert arbiter.decide(by_program, 5) == (50, REASON_OVERRIDE)
+    assert arbiter.decide(by_program, 5 + 300) == by_program
+    arbiter.override(50, 600, 400)
+    restarts = 0
+    while Arbiter(files, 1).decide(by_program, 1) != by_program:
+        restarts += 1
+    assert restarts == 9, "each costs a minute, however short it ran"
+    arbiter.override(0, 600, 500)
+    arbiter.clear(501)
+    assert Arbiter(files, 0).decide(by_program, 0) == by_program
 
 
 def levels(control, minute, from_ms, to_ms, step=100):
@@ -85,7 +109,7 @@ def levels(control, minute, from_ms, to_ms, step=100):
 
 
 def test_a_change_of_level_is_a_fade():
-    control = Control(settings(), lambda below: 0, False, 0)
+    control = Control(Arbiter(Files(), 0), settings(), lambda below: 0, False, 0)
     assert control.step(NOON, 0) == FULL
     found = levels(control, NOON, 0, 3000)
     assert (found[0], found[20]) == (FULL, 0)
@@ -96,7 +120,7 @@ def test_a_change_of_level_is_a_fade():
 
 
 def test_a_change_in_the_middle_of_a_fade_starts_where_it_is():
-    control = Control(settings(), lambda below: 0, False, 0)
+    control = Control(Arbiter(Files(), 0), settings(), lambda below: 0, False, 0)
     control.step(NOON, 0)
     assert control.step(NOON, 1000) == 100
     assert control.step(DUSK, 1000) == 100
@@ -106,7 +130,7 @@ def test_a_change_in_the_middle_of_a_fade_starts_where_it_is():
 
 def test_after_a_power_cut_the_lamp_comes_up_softly_but_is_never_dark():
     for seed in range(200):
-        control = Control(settings(), lambda below, seed=seed: hash32(seed) % below, True, 0)
+        control = Control(Arbiter(Files(), 0), settings(), lambda below, seed=seed: hash32(seed) % below, True, 0)
         assert control.level == SOFT_START
         found = levels(control, None, 0, SOFT_MS + 200)
         assert min(found) >= SOFT_START
@@ -117,7 +141,7 @@ def test_after_a_power_cut_the_lamp_comes_up_softly_but_is_never_dark():
 def test_the_street_comes_up_spread_over_a_minute():
     ready = []
     for seed in range(300):
-        control = Control(settings(), lambda below, seed=seed: hash32(seed) % below, True, 0)
+        control = Control(Arbiter(Files(), 0), settings(), lambda below, seed=seed: hash32(seed) % below, True, 0)
         found = levels(control, None, 0, SOFT_MS + 1000, 1000)
         ready.append(found.index(FULL))
     for second in range(0, 50, 10):
@@ -126,7 +150,7 @@ def test_the_street_comes_up_spread_over_a_minute():
 
 
 def test_a_lamp_that_lost_its_task_starts_again_from_full():
-    control = Control(settings(), lambda below: 0, False, 0)
+    control = Control(Arbiter(Files(), 0), settings(), lambda below: 0, False, 0)
     levels(control, NOON, 0, 5000)
     assert control.fail_bright(5000) == FULL
     assert control.reason == REASON_FAIL_BRIGHT

@@ -128,7 +128,7 @@ def test_a_broker_that_forgot_the_session_gets_subscriptions_and_messages_anew(o
     proxy.drop_pubacks = False
     broker.start()
     probe.done("a", "b")
-    assert [event["release"] for event in probe.events if "release" in event] == ["a", "b"]
+    assert [event["release"] for event in probe.events if "release" in event] == ["b", "a"]
     last = proxy.sent[-1][1]
     assert SUBSCRIBE in proxy.kinds(last)
     assert not any(packet.dup for packet in proxy.published(last))
@@ -209,3 +209,21 @@ def test_a_broker_that_accepts_and_says_nothing_is_left(owned, tmp_path: Path):
         owned.callback(probe.close)
         event = probe.logged("no CONNACK")
     assert 30000 <= event["ms"] < 45000
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+def test_changed_settings_of_the_link_are_proved_on_a_connection_of_their_own(owned, tmp_path: Path, kind):
+    _, proxy, probe = start(owned, kind, tmp_path)
+    probe.tell(put=["a"])
+    probe.done("a")
+    assert probe.stats()["here"] == 1
+    probe.tell(settings={"keepalive_s": 90})
+    probe.until(lambda event: event.get("up") == 2)
+    assert probe.stats()["here"] == 0
+    connects = [packet for packet in proxy.sent if packet.kind == CONNECT]
+    assert [int.from_bytes(packet[2][8:10], "big") for packet in connects] == [60, 90]
+    assert proxy.kinds(1)[-1] == DISCONNECT
+    assert proxy.kinds(2) == [CONNECT]
+    probe.tell(put=["b"])
+    probe.done("b")
+    assert probe.stats()["here"] == 1

@@ -55,7 +55,7 @@ def test_what_comes_back_is_first_in_line_in_its_order():
     for payload in (b"1", b"2", b"3"):
         queue.put("reply", payload, False)
     first, second = queue.take(), queue.take()
-    queue.release(first)
     queue.release(second)
+    queue.release(first)
     assert not queue.empty()
     assert everything(queue) == [b"1", b"2", b"3"]

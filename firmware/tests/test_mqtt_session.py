@@ -153,7 +153,7 @@ def test_a_session_that_the_broker_lost_goes_back_to_its_source_and_subscribes_a
     rig.session.lost(reasons.PEER_CLOSED)
     rig.open()
     rig.hear(CONNACK)
-    assert rig.store.released == [b"a", b"b"]
+    assert rig.store.released == [b"b", b"a"]
     packets = rig.out()
     assert kinds(packets) == [8, 3, 3]
     assert [packet[2] for packet in published(packets)] == [0, 0]

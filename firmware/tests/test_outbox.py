@@ -296,6 +296,7 @@ def test_damage_after_the_taking_gives_the_batch_up():
     item = rig.outbox.take()
     rig.files.data[FOLDER + "/" + rig.segments()[0][0]][-1] ^= 1
     assert rig.outbox.render(item) is None
+    rig.outbox.done(item)
     assert rig.outbox.damaged == 1
     assert rig.segments() == []
 
@@ -318,6 +319,19 @@ def test_foreign_and_empty_files_do_not_disturb():
     rig.record(2)
     assert [batch[2] for batch in rig.drain()] == [[0], [1]]
     assert sorted(name for name, _ in rig.segments()) == sorted(foreign)
+
+
+def test_a_flash_that_removes_nothing_does_not_keep_the_node_from_starting():
+    files = Files()
+    files.data[FOLDER + "/0-00000007"] = bytearray()
+
+    def refuse(path):
+        raise OSError(EIO)
+
+    files.remove = refuse
+    rig = Rig(files)
+    rig.record(1)
+    assert rig.take()[1] == ("tele", 1, [0])
 
 
 def test_the_age_of_the_oldest_entry():

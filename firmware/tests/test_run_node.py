@@ -3,13 +3,19 @@
 import asyncio
 import gc
 import io
+import sys
 import time
 
-from firmware.tests.fakes import Files, Settings, Time
+import main
+
+from firmware.tests.fakes import ENOSPC, Files, Settings, Time
 from node import app
 from node.board.host import HostBoard, HostNetwork
 from node.core.breadcrumb import decode
 from node.core.outbox import Outbox
+from node.core.slots import PATH as SLOT
+from node.core.slots import Pointer
+from node.light.control import FULL
 from protocol import events
 from protocol.identity import PATH, Identity
 from protocol.messages import DONE, RESET_HARD, RESET_POWER_ON, RUNNING, Batch, Boot, Command, Reply
@@ -165,6 +171,79 @@ def test_a_node_that_keeps_crashing_ends_in_safe_mode_with_its_lamp_on():
     assert not node.run(700, None, RESET_HARD)
     assert not node.run(5, None, RESET_HARD)
     assert not node.app.boots.safe_mode
+
+
+def test_a_flash_that_takes_nothing_leaves_the_lamp_lit_and_is_told():
+    node = Node("light")
+    node.files.write_atomic(SLOT, Pointer("a", "b", 0).encode())  # a revert that cannot be settled either
+    node.files.fail = ENOSPC
+    lit = []
+
+    async def look(application):
+        await asyncio.sleep(100)
+        application.timesync.offset_ms = 1 << 40
+        application.reporter.state().encode()
+        lit.append(application.product.control.level)
+
+    assert not node.run(120, look)
+    assert lit == [FULL]
+    assert node.app.outbox.evicted >= 1
+    assert node.app.supervise.decider.restarts == 0
+    assert any("takes no boot number" in line for line in node.lines)
+    node.files.fail = 0
+    assert not node.run(70, None, RESET_HARD)
+    assert node.boot_event().crashes == 0
+    assert node.app.boots.boot == 6
+
+
+def test_a_task_that_died_without_a_word_is_started_again():
+    async def spoil(application):
+        await asyncio.sleep(20)
+        resolver, failed = application.link.resolver, application.supervise._failed
+        is_up = resolver.is_up
+        resolver.is_up = application.supervise._failed = None
+        await asyncio.sleep(10)
+        resolver.is_up, application.supervise._failed = is_up, failed
+
+    node = Node("air")
+    assert not node.run(90, spoil)
+    assert node.app.supervise.decider.restarts == 1
+    found = [event for event in node.entries()[1] if event.code == events.TASK_RESTART]
+    assert [event.attrs[1] for event in found] == ["time"]
+    assert found[0].attrs[3].startswith("lost")
+
+
+def test_an_override_outlives_a_restart():
+    async def command(application):
+        await asyncio.sleep(3)
+        application.commands.handle(order("set_level", level=60, seconds=900))
+
+    levels = []
+
+    async def look(application):
+        await asyncio.sleep(8)
+        levels.append(application.product.control.level)
+
+    node = Node("light")
+    assert not node.run(10, command)
+    assert not node.run(10, look, RESET_HARD)
+    assert levels == [60]
+
+
+class Esp32:
+    """In the place of a module that only a board can import."""
+
+    Board = None
+
+
+def test_a_board_without_an_identity_says_so_and_stays_at_its_prompt():
+    sys.modules["node.board.esp32"] = Esp32
+    before = gc.threshold()
+    try:
+        main.main()
+    finally:
+        gc.threshold(before)
+        del sys.modules["node.board.esp32"]
 
 
 def test_commands_of_the_product_are_there_too():

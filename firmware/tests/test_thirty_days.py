@@ -1,9 +1,10 @@
 """Thirty simulated days of the products' logic, across two wraps of the ticks, with a clock that comes and goes."""
 
-from firmware.tests.stage import EPOCH_S
+from firmware.tests.stage import EPOCH_S, Files
 from node.air.station import Station
 from node.core.clock import Clock
 from node.core.interval import Interval
+from node.light.arbiter import Arbiter
 from node.light.control import Control
 from node.light.programme import is_within
 from protocol import channels as c
@@ -28,7 +29,7 @@ class Ticks:
 def test_the_lamp_is_lit_in_every_minute_that_needs_it():
     ticks = Ticks()
     clock = Clock(ticks)
-    control = Control(lambda name: DEFAULTS[name], lambda below: below - 1, True, 0)
+    control = Control(Arbiter(Files(), 0), lambda name: DEFAULTS[name], lambda below: below - 1, True, 0)
     dark = lit = unknown = 0
     for minute in range(MINUTES):
         ticks.ms += 60000

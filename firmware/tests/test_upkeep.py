@@ -1,6 +1,7 @@
 """What is looked at every second: probation and trial end as they should, losses are told, dead networks restart."""
 
-from firmware.tests.fakes import Files, Settings, Time
+from firmware.tests.fakes import EIO, Files, Settings, Time
+from node.core import boots
 from node.core.boots import Boots
 from node.core.config import Config
 from node.core.journal import Journal
@@ -10,7 +11,7 @@ from node.core.supervisor import Supervisor
 from node.core.timekeeper import Timekeeper
 from node.tasks.upkeep import Upkeep
 from protocol.events import CONFIG, LINK_LOST, OUTBOX_EVICTED, TIME_SYNC
-from protocol.messages import Batch
+from protocol.messages import RESET_HARD, Batch
 from protocol.messages import Config as Desired
 from protocol.records import Event, Sample
 
@@ -43,7 +44,8 @@ class Node:
         self.journal = Journal(self.outbox, self.clock)
         self.commands = Fields(tick=self.nothing)
         self.trail = Fields(alive=self.nothing)
-        self.link = Fields(up=True, acked_records=0, stats=Fields(acked=0, last_reason=7))
+        stats = Fields(acked=0, last_reason=7)
+        self.link = Fields(up=True, acked_records=0, stats=stats, acked_here=1, renew=self.nothing)
         self.net = Fields(is_up=lambda: True, distrust=self.on_distrust)
         self.supervise = Fields(decider=Supervisor())
         self.restarts = []
@@ -96,6 +98,21 @@ def test_a_configuration_is_confirmed_by_an_acknowledgement_after_it():
     node.seconds(1)
     assert (node.config.applied, node.config.on_probation) == (4, False)
     assert node.events() == [(CONFIG, {1: 4, 2: 0, 3: ""})] * 2
+
+
+def test_an_acknowledgement_over_a_connection_of_other_settings_proves_nothing():
+    node = Node()
+    renewed = []
+    node.link.renew = lambda: renewed.append(1)
+    node.config.offer(Desired(rev=4, values={4: 30}))
+    assert renewed
+    node.link.acked_here = 0
+    node.link.stats.acked = 6
+    node.seconds(3)
+    assert node.config.on_probation
+    node.link.acked_here = 1
+    node.seconds(1)
+    assert (node.config.applied, node.config.on_probation) == (4, False)
 
 
 def test_a_configuration_that_silences_the_broker_is_taken_back():
@@ -151,6 +168,20 @@ def test_a_mandatory_task_beyond_help_restarts_the_node():
         node.supervise.decider.ended("task", 0)
     node.seconds(1)
     assert node.restarts == ["task task keeps failing"]
+    assert boots.begin(node.files, 0, RESET_HARD, True).crashes == 3, "as bad an end as a crash"
+
+
+def test_entries_are_refused_and_counted_until_the_flash_has_the_boot_number():
+    node = Node()
+    node.boots.stored = node.outbox.numbered = False
+    node.files.fail = EIO
+    node.seconds(5)
+    assert not node.journal.event(CONFIG)
+    assert (node.outbox.evicted, node.journal.seq) == (1, 1)
+    node.files.fail = 0
+    node.seconds(1)
+    assert node.journal.event(CONFIG)
+    assert boots.begin(node.files, 0, RESET_HARD, True).boot == 2
 
 
 def test_the_end_of_a_session_is_an_event():

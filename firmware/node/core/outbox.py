@@ -51,6 +51,7 @@ class Outbox:
         zero_s: "Callable[[int], int | None]",
     ) -> None:
         self.evicted = 0  # entries given up for lack of room since boot
+        self.numbered = True  # False while the boot number is not on flash: an entry could be taken for another
         self.damaged = 0  # segments whose rest could not be read since boot
         self.on_ready: "Callable[[], None] | None" = None  # set by the link: `take` may have something again
         self._files = files
@@ -84,7 +85,7 @@ class Outbox:
 
     def append(self, kind: int, entry: bytes) -> bool:
         """Keep one entry of class EVENT or RECORD of this boot; False, and counted as evicted, for lack of room."""
-        for _ in range(_TRIES):
+        for _ in range(_TRIES if self.numbered else 0):
             segment = self._writable(kind, len(entry))
             if segment is None:
                 break
@@ -141,6 +142,10 @@ class Outbox:
         self._returned = [item for item in self._returned if item.segment is not segment]
         return lost
 
+    def make_room(self) -> bool:
+        """Give up the oldest records (events, without any) for something without which there are no new ones."""
+        return self._evict(RECORD)
+
     # -- the source of the link --
 
     def take(self) -> "Item | None":
@@ -188,14 +193,13 @@ class Outbox:
         return self._clock.uptime_s() - segment.since_s >= batch * self._setting("interval_s")
 
     def render(self, item: Item) -> "bytes | None":
-        """The payload of a taken batch, the same bytes each time; None when the flash has lost it: it is given up."""
+        """The payload of a taken batch, the same bytes each time; None when the flash has lost it: call `done`."""
         view = self._view[: item.end - item.start]
         if self._files.read_into(item.segment.path, item.start, view) == len(view):
             payload = compose(item, view)
             if payload is not None:
                 return payload
         self.damaged += 1
-        self.done(item)
         return None
 
     def done(self, item: Item) -> None:

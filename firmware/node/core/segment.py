@@ -124,7 +124,10 @@ def mount(files: "FilesDoor", view: memoryview, kinds: int) -> "list[Segment]":
         segment.check(files, view)
     for segment in found:
         if not segment.size:
-            files.remove(segment.path)
+            try:
+                files.remove(segment.path)
+            except OSError:
+                pass  # the next start tries again
     return [segment for segment in found if segment.size]
 
 

@@ -4,13 +4,14 @@ After a power cut a whole street starts at once, so each lamp comes up within a 
 not from darkness.
 """
 
-from node.light.arbiter import Arbiter
 from node.light.programme import programme
 from protocol.channels import REASON_FAIL_BRIGHT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
+
+    from node.light.arbiter import Arbiter
 
 FULL = 200  # 0.5 %
 SOFT_START = 20  # level of the first instant after a power cut
@@ -23,10 +24,15 @@ class Control:
     """The decider of a lamp. `level` is what the lamp is to be sent now; times are ms of uptime."""
 
     def __init__(
-        self, setting: "Callable[[str], Any]", random: "Callable[[int], int]", soft: bool, now_ms: int
+        self,
+        arbiter: "Arbiter",
+        setting: "Callable[[str], Any]",
+        random: "Callable[[int], int]",
+        soft: bool,
+        now_ms: int,
     ) -> None:
         """`soft`: power has just come back."""
-        self.arbiter = Arbiter()
+        self.arbiter = arbiter
         self.level = SOFT_START if soft else FULL
         self.target = self.level
         self.reason = REASON_FAIL_BRIGHT  # nothing has been decided yet

@@ -4,6 +4,7 @@ import asyncio
 
 from node.core.commands import CommandError
 from node.drivers.registry import driver
+from node.light.arbiter import Arbiter
 from node.light.control import FULL, Control
 from node.light.counters import Counters
 from node.tasks.lamp import LampTask
@@ -32,7 +33,8 @@ class Light:
         board, clock = ctx.board, ctx.clock
         power_cut = board.reset_cause() == RESET_POWER_ON
         now = clock.uptime_ms()
-        self.control = Control(ctx.settings_get, board.random, power_cut, now)
+        arbiter = Arbiter(ctx.files, now // 1000)
+        self.control = Control(arbiter, ctx.settings_get, board.random, power_cut, now)
         lamp = driver("lamp", LAMP)(board.pwm("lamp"), self.control.level)
         self.counters = Counters(ctx.files, power_cut, now)
         self._clock = clock
@@ -73,7 +75,7 @@ class Light:
 
     def _clear_override(self, args: "dict[str, Any]") -> "dict[str, Any]":
         """End every override; tells how many there were."""
-        return {"cleared": self.control.arbiter.clear()}
+        return {"cleared": self.control.arbiter.clear(self._clock.uptime_s())}
 
 
 def _argument(args: "dict[str, Any]", name: str, low: int, high: int) -> int:

@@ -79,7 +79,8 @@ class Link:
         self._tls = Tls(clock, identity, set_rtc, heap) if secure else None
         self._backoff = Backoff(random)
         self._broker = 0  # index of the broker to try
-        self._closing = False
+        self._closing = self._renewing = False
+        self._terms = (0, 0)  # settings that the connection was opened with
         self._queue = Queue()
         self._parser = Parser()
         self._session = self._new_session(identity.node, source, boot)
@@ -108,6 +109,12 @@ class Link:
         return self._session.stats.entries
 
     @property
+    def acked_here(self) -> int:
+        """Messages that the broker has acknowledged over this connection; 0 while it is not one of the settings in
+        force."""
+        return self._session.acked_here if self._terms == self._wanted() else 0
+
+    @property
     def idle(self) -> bool:
         """True while the link is up and the broker owes no acknowledgement."""
         return self.up and not self._session.in_flight
@@ -122,10 +129,22 @@ class Link:
             self._power_on = False
             await self._pause(self._random(self._setting("start_jitter_s") * 1000 + 1), beat)
         while not self._closing:
+            beat()
             up_ms = await self._connection(beat)
-            if not self._closing:
+            renewing, self._renewing = self._renewing, False
+            if not self._closing and not renewing:
                 self._backoff.held(up_ms)
                 await self._pause(self._backoff.next_ms(self._setting("backoff_max_s") * 1000), beat)
+
+    def renew(self) -> None:
+        """Settings have changed: a connection that was opened with others ends in order, and the next comes at once."""
+        if self._terms != self._wanted():
+            self._renewing = True
+            self._session.finish()
+            self._wake.set()
+
+    def _wanted(self) -> "tuple[int, int]":
+        return self._setting("keepalive_s"), self._setting("window")
 
     async def close(self) -> None:
         """Say goodbye: publish the offline state, disconnect in order; then `run` returns. Takes at most CLOSE_MS."""
@@ -197,7 +216,9 @@ class Link:
             raise MqttError(reasons.NO_ADDRESS, str(error))
         session, now = self._session, self._clock.uptime_ms()
         self._parser.reset()
-        session.connect(now, broker, self._setting("keepalive_s"), self._setting("window"))
+        self._terms = keepalive_s, window = self._wanted()
+        self._renewing = False
+        session.connect(now, broker, keepalive_s, window)
         count = session.fill(now)
         await wire.open(ip, int(port or PORT), host, context, session.out.view[:count])
 

@@ -85,7 +85,8 @@ class Supervise:
         now = self._clock.uptime_ms()
         for name in self.decider.silent(now):
             self._log(LOG_ERROR, "supervise", "task {} is silent: restarting it".format(name))
-            self._tasks[name].cancel()
+            if not self._tasks[name].cancel():  # it died without being able to say so: no memory for a trace
+                self._ended(name, "lost", 0)
         for name in self.decider.due(now):
             self.decider.started(name, now)
             self._tasks[name] = asyncio.create_task(self._watch(self._rows[name]))

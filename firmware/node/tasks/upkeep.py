@@ -97,6 +97,7 @@ class Upkeep:
     def _config_changed(self) -> None:
         config = self._parts.config
         self._acked = self._parts.link.stats.acked
+        self._parts.link.renew()
         self._parts.log(
             LOG_WARNING if config.error else LOG_INFO,
             "config",
@@ -105,10 +106,12 @@ class Upkeep:
         self._parts.journal.event(CONFIG, attrs={1: config.desired, 2: config.error, 3: config.path})
 
     def _probation(self) -> None:
-        """What the broker acknowledges after the change proves that it can still be reached."""
-        if self._parts.config.on_probation and self._parts.link.stats.acked > self._acked:
-            self._parts.config.confirm()
-        self._parts.config.tick()
+        """What the broker acknowledges after the change, over a connection of the settings in force, proves that it can
+        still be reached."""
+        config, link = self._parts.config, self._parts.link
+        if config.on_probation and link.stats.acked > self._acked and link.acked_here:
+            config.confirm()
+        config.tick()
 
     def _slot(self) -> None:
         parts = self._parts
@@ -124,6 +127,8 @@ class Upkeep:
     def _run(self) -> None:
         """The run itself: is it steady, is a task beyond help, what would the next boot say of it."""
         parts = self._parts
+        if not parts.outbox.numbered and boots.number(parts.files, parts.boots, parts.outbox):
+            parts.log(LOG_WARNING, _TAG, "the boot number is on flash: entries are taken again")
         up_s = parts.clock.uptime_s()
         if up_s - self._trail_s >= _TRAIL_S:
             self._trail_s = up_s
@@ -133,6 +138,7 @@ class Upkeep:
             boots.steady(parts.files, parts.boots)
         lost = parts.supervise.decider.lost()
         if lost is not None:
+            boots.beyond_help(parts.files, parts.boots)
             parts.restart("task {} keeps failing".format(lost))
 
     def _loss(self) -> None:

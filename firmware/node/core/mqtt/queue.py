@@ -21,7 +21,7 @@ if TYPE_CHECKING:
             """The broker has it, or nobody ever will."""
 
         def release(self, item: "Any") -> None:
-            """The broker forgot the session: give it out again, before anything else. Called in the order of `take`."""
+            """The broker forgot the session: give it out again, before anything else. Called newest first."""
 
 
 MAX_MESSAGES = 16
@@ -76,4 +76,4 @@ class Queue:
 
     def release(self, item: Message) -> None:
         """First in line again; at most a window of them, beyond the bounds."""
-        self._returned.append(item)
+        self._returned.insert(0, item)

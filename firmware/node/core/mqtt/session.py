@@ -82,6 +82,7 @@ class Session:
         self._ping_due = False
         self._sent_at = 0
         self._acked_at = 0
+        self.acked_here = 0  # messages acknowledged in this connection
         self._goodbye = False
         self.finished = False  # DISCONNECT was written: nothing may follow it
 
@@ -114,7 +115,7 @@ class Session:
         self._asked_at = self._sent_at = now
 
     def finish(self) -> None:
-        """Make DISCONNECT the next packet; `finished` is True once it is written."""
+        """Make DISCONNECT the next packet but acknowledgements; `finished` is True once it is written."""
         self._goodbye = True
 
     def lost(self, reason: int) -> None:
@@ -159,7 +160,7 @@ class Session:
         else:
             self._subscribed_at = ""
             flights, self._flights = self._flights, []
-            for flight in flights:
+            for flight in reversed(flights):
                 flight.source.release(flight.item)
         if self._subscribed_at == self._broker:
             self._stage = _UP
@@ -185,6 +186,7 @@ class Session:
         for flight in self._flights:
             if flight.packet_id == packet_id and not flight.due:
                 self._acked_at = now
+                self.acked_here += 1
                 self.stats.acknowledged(now - flight.sent_at, getattr(flight.item, "count", 0))
                 self._forget(flight)
                 return
@@ -234,12 +236,12 @@ class Session:
             packets.connect(out, self._client, self._keepalive_s, self._will[0], self._will[1])
         elif not self.connected or self.finished:
             return False
+        elif self._acks:
+            packets.puback(out, self._acks.pop(0))
         elif self._goodbye:
             packets.disconnect(out)
             self._goodbye = False
             self.finished = True
-        elif self._acks:
-            packets.puback(out, self._acks.pop(0))
         elif self._subscribe_due:
             self._subscribe_due = False
             self._subscribe_id = self._new_id()
