@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from fleet.errors import ConfigError, NotFoundError
+from fleet.errors import ConfigError, NotAllowedError, NotFoundError
 
 T = TypeVar("T")
 FILE = "fleet.toml"
@@ -193,7 +193,10 @@ _SECTIONS: tuple[tuple[str, type[Any]], ...] = (
 
 
 def load(directory: Path) -> Config:
-    """The configuration of the fleet in `directory`; NotFoundError when there is none, ConfigError when it is wrong."""
+    """The configuration of the fleet in `directory`; NotFoundError when there is none, ConfigError when it is wrong.
+
+    NotAllowedError when it belongs to somebody else.
+    """
     path = directory / FILE
     try:
         with path.open("rb") as file:
@@ -203,6 +206,9 @@ def load(directory: Path) -> Config:
         raise NotFoundError(
             f"no fleet in {directory}", hint=f"create one with `fleet init {directory}`, or name another with --fleet"
         ) from None
+    except PermissionError as error:
+        hint = "a fleet belongs to one user: do this as its owner"
+        raise NotAllowedError(f"cannot read {path}", hint=hint, cause=error.strerror or "") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}", cause=error.strerror or str(error)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

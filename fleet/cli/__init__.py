@@ -29,7 +29,12 @@ SECTIONS = {
     sections=SECTIONS,
     context_settings={"max_content_width": WIDTH, "help_option_names": ["-h", "--help"]},
 )
-@click.option("--fleet", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="The fleet's directory.")
+@click.option(
+    "--fleet",
+    metavar="DIR",
+    type=click.Path(file_okay=False, readable=False, path_type=Path),
+    help="The fleet's directory.",
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def command(fleet: Path | None) -> None:
     """Manage a fleet of air-quality and street-lighting nodes.

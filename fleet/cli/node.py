@@ -10,7 +10,7 @@ import click
 from fleet.cli import human, node_config, node_live
 from fleet.cli.base import Group
 from fleet.cli.options import confirm, dry_run_option, fleet_option, output_option, where_option, yes_option
-from fleet.cli.output import Column, Output, View, moment
+from fleet.cli.output import Column, Output, View, moment, pairs
 from fleet.cli.session import opened
 from fleet.cli.types import split_words
 from fleet.errors import UsageError
@@ -64,6 +64,29 @@ def _health_text(health: Mapping[str, Any]) -> str:
     """The figures of the last heartbeat that a person asks for first."""
     found = ((form, show(health[key])) for key, form, show in _HEALTH if health.get(key) is not None)
     return ", ".join(form.format(text) for form, text in found if text) or "-"
+
+
+# What numbers in the attributes of events mean; scripts get the numbers.
+_WORDS: dict[str, Mapping[int, str]] = {
+    "cause": {
+        1: "power-on",
+        2: "reset",
+        3: "watchdog",
+        4: "deep-sleep",
+        5: "soft-reset",
+    },  # RESET_* of protocol.messages
+    "quality": {1: "bound", 2: "rtc", 3: "ntp-day", 4: "ntp-hour"},  # TQ_* of protocol.records
+    "reason": reasons.TEXTS,
+}
+
+
+def _in_words(attributes: Mapping[str, Any]) -> str:
+    """Attributes of an event as a person reads them."""
+
+    def word(name: str, value: Any) -> Any:
+        return _WORDS.get(name, {}).get(value, value) if isinstance(value, int) else value
+
+    return pairs({name: word(name, value) for name, value in attributes.items()})
 
 
 _BASE = (
@@ -120,7 +143,7 @@ EVENTS = View(
         Column("severity", "SEVERITY", colour=_colour),
         Column("event", "EVENT"),
         Column("phase", "PHASE"),
-        Column("attributes", "ATTRIBUTES", wrap=True),
+        Column("attributes", "ATTRIBUTES", _in_words, wrap=True),
         Column("boot"),
         Column("seq"),
     ),

@@ -34,7 +34,7 @@ TAIL = View(
     "messages",
     (
         Column("received", "RECEIVED", _clock),
-        Column("node", "NODE"),
+        Column("node", "NODE", lambda node: f"{node:<8}"),
         Column("what", "WHAT", lambda what: f"{what:<7}", colour=_colour),
         Column("text", "TEXT", wrap=True),
         Column("time"),

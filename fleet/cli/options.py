@@ -27,7 +27,7 @@ def fleet_option(function: F) -> F:
         "directory",
         metavar="DIR",
         envvar="FLEET_DIR",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=click.Path(file_okay=False, readable=False, path_type=Path),  # config.load says it better
         callback=_directory,
         help="The fleet; else FLEET_DIR, else ./.fleet.",
     )(function)

@@ -151,7 +151,7 @@ class Output:
         if isinstance(value, bool):
             return "yes" if value else "no"
         if isinstance(value, Mapping):
-            return ", ".join(f"{key}={_cell(item)}" for key, item in value.items()) or "-"
+            return pairs(value)
         return _cell(value)
 
     def _table(self, view: View, rows: Sequence[Row]) -> None:
@@ -194,6 +194,11 @@ class Output:
             yaml.safe_dump(tree, self.stdout, sort_keys=False, allow_unicode=True)
 
 
+def pairs(values: Mapping[str, Any]) -> str:
+    """`level=100, seconds=60`; `-` for nothing."""
+    return ", ".join(f"{key}={_cell(item)}" for key, item in values.items()) or "-"
+
+
 def moment(seconds: int | None) -> datetime | None:
     """The time of a count of seconds since 1970 UTC; None and 0 mean unknown."""
     return datetime.fromtimestamp(seconds, UTC) if seconds else None
@@ -209,8 +214,13 @@ def _of(view: View, row: Row) -> Row:
     return {column.key: row[column.key] for column in view.columns}
 
 
+_PLAIN = frozenset({str, int, bool})
+
+
 def _machine(value: Any) -> Any:
     """A value as JSON and YAML hold it."""
+    if value is None or type(value) in _PLAIN:  # nearly every value of a long list
+        return value
     if isinstance(value, Mapping):
         return {str(key): _machine(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -223,11 +233,13 @@ def _machine(value: Any) -> Any:
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, bytes):
         return value.hex()
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+    return value if isinstance(value, int) else str(value)
 
 
 def _cell(value: Any) -> str:
     """A value as one cell of CSV."""
+    if type(value) is str:
+        return value
     plain = _machine(value)
     if plain is None:
         return ""

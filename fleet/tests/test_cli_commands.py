@@ -1,6 +1,7 @@
 """Commands on a fleet directory without a running service: what they print, in which format, with which exit code."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -180,7 +181,7 @@ def test_one_node_in_full(fleet: Path) -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", node["seen"])
     assert re.fullmatch(r"[0-9a-f]{64}", node["certificate_sha256"])
     text = run("node", "show", "air-1", "--fleet", fleet).out
-    assert "Recent events" in text
+    assert "cause=power-on, reason=power" in text
     assert "Recent commands" in text or "COMMAND" not in text
 
 
@@ -376,4 +377,19 @@ def test_a_file_that_may_not_be_read(own: Path) -> None:
     if os.getuid() == 0:
         pytest.skip("root may read everything")
     (own / "fleet.toml").chmod(0)
-    assert run("node", "list", "--fleet", own).code == 2
+    assert run("node", "list", "--fleet", own).code == 4
+    own.chmod(0)
+    try:
+        assert run("node", "list", "--fleet", own).code == 4
+    finally:
+        own.chmod(0o700)
+
+
+def test_the_fleet_of_somebody_else(fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    found = run("node", "list", "--json", "--fleet", fleet)
+    assert (found.code, found.error["code"]) == (4, "not-allowed")
+    assert "as its owner" in found.error["hint"]
