@@ -8,33 +8,7 @@ from protocol.records import TQ_NTP_DAY, TQ_UPTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable
-
-    from node.core.clock import Clock
-    from node.core.segment import Segment
-
-# Kinds of frames in a segment
-BOOT = 0xB0  # boot number u32: the entries after it belong to that boot
-ENTRY = 0xE0  # plus the class
-
-
-class Item:
-    """Entries that were given to the link together: a piece of a segment. `name` is the topic."""
-
-    def __init__(self, segment: "Segment", start: int, end: int, count: int, boot: int) -> None:
-        self.name = ""
-        self.segment = segment
-        self.start = start
-        self.end = end
-        self.count = count
-        self.boot = boot
-        self.zero_s: "int | None" = None
-        self.up_s: "int | None" = None
-
-    def freeze(self, clock: "Clock", boot: int, zero_s: "Callable[[int], int | None]") -> None:
-        """Fix what the payload depends on beside the flash, so that every rendering is the same."""
-        self.zero_s = zero_s(self.boot)
-        self.up_s = clock.uptime_s() if self.boot == boot else None
+    from node.core.segment import Item
 
 
 def header(entry: "cbor.Source") -> "tuple[int, int, int, int]":
@@ -57,7 +31,7 @@ def dated(entry: bytes, zero_s: "int | None") -> bytes:
     return bytes(out)
 
 
-def compose(item: Item, view: memoryview) -> "bytes | None":
+def compose(item: "Item", view: memoryview) -> "bytes | None":
     """The payload of `item`, whose frames are in `view`; None when they are not what was taken."""
     entries = []
     undated = False
@@ -80,7 +54,7 @@ def first_time(view: memoryview, boot: "int | None") -> "tuple[int | None, int, 
     """(boot, t, tq) of the first entry in a piece of a segment, at whose start `boot` holds; None without one."""
     at = 0
     step = frames.length(view, at, len(view))
-    if step and view[at] == BOOT:
+    if step and view[at] == frames.BOOT:
         boot = int.from_bytes(bytes(view[at + frames.HEAD : at + step]), "big")
         at += step
         step = frames.length(view, at, len(view))

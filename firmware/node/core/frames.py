@@ -7,6 +7,11 @@ import struct
 from binascii import crc32
 
 HEAD = 7  # bytes before the payload
+
+# Kinds of frames in a segment of the outbox
+BOOT = 0xB0  # boot number u32: the entries after it belong to that boot
+ENTRY = 0xE0  # plus the class
+
 _CHECKED = 3  # bytes of the head that the CRC covers
 
 

@@ -13,8 +13,8 @@ of the outbox.
 """
 
 from node.core import frames
-from node.core.batch import Item, compose, first_time
-from node.core.segment import BLOCK, Segment, marker, mount
+from node.core.batch import compose, first_time
+from node.core.segment import BLOCK, Item, Segment, marker, mount
 from node.core.segment import entry as entry_frame
 from protocol.errors import DecodeError
 from protocol.messages import MAX_ENTRIES

@@ -3,15 +3,36 @@
 import struct
 
 from node.core import frames
-from node.core.batch import BOOT, ENTRY, Item
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Callable
+
+    from node.core.clock import Clock
     from node.core.files import FilesDoor
 
 FOLDER = "/data/q"
 BLOCK = 4096  # bytes of one LittleFS block: a file up to this size takes exactly one
 _NAME = "{:d}-{:08x}"
+
+
+class Item:
+    """Entries that were given to the link together: a piece of a segment. `name` is the topic."""
+
+    def __init__(self, segment: "Segment", start: int, end: int, count: int, boot: int) -> None:
+        self.name = ""
+        self.segment = segment
+        self.start = start
+        self.end = end
+        self.count = count
+        self.boot = boot
+        self.zero_s: "int | None" = None
+        self.up_s: "int | None" = None
+
+    def freeze(self, clock: "Clock", boot: int, zero_s: "Callable[[int], int | None]") -> None:
+        """Fix what the payload depends on beside the flash, so that every rendering is the same."""
+        self.zero_s = zero_s(self.boot)
+        self.up_s = clock.uptime_s() if self.boot == boot else None
 
 
 class Segment:
@@ -36,7 +57,7 @@ class Segment:
         at = 0
         step = frames.length(view, at, stop)
         while step:
-            if view[at] == BOOT:
+            if view[at] == frames.BOOT:
                 self.boot = _boot_in(view, at)
             at += step
             step = frames.length(view, at, stop)
@@ -60,9 +81,9 @@ class Segment:
         boot = self._taken_boot
         while count < limit:
             step = frames.length(view, at, stop)
-            if not step or (view[at] == BOOT and count):
+            if not step or (view[at] == frames.BOOT and count):
                 break
-            if view[at] == BOOT:
+            if view[at] == frames.BOOT:
                 boot = _boot_in(view, at)
             else:
                 first = first if count else at
@@ -84,7 +105,7 @@ class Segment:
         at = count = 0
         step = frames.length(view, at, stop)
         while step:
-            if view[at] != BOOT:
+            if view[at] != frames.BOOT:
                 count += 1
             at += step
             step = frames.length(view, at, stop)
@@ -101,12 +122,12 @@ class Segment:
 
 def marker(boot: int) -> bytes:
     """The frame that says to which boot the entries after it belong."""
-    return frames.pack(BOOT, struct.pack(">I", boot))
+    return frames.pack(frames.BOOT, struct.pack(">I", boot))
 
 
 def entry(kind: int, data: bytes) -> bytes:
     """The frame of one entry."""
-    return frames.pack(ENTRY | kind, data)
+    return frames.pack(frames.ENTRY | kind, data)
 
 
 def mount(files: "FilesDoor", view: memoryview, kinds: int) -> "list[Segment]":
