@@ -213,6 +213,21 @@ def test_a_task_that_died_without_a_word_is_started_again():
     assert found[0].attrs[3].startswith("lost")
 
 
+def test_a_link_that_was_restarted_for_its_silence_gets_the_time_to_connect():
+    async def hush(application):
+        async def slow():
+            await asyncio.sleep(15)
+            return False
+
+        application.net.connect = slow
+        await asyncio.sleep(40)
+        application.supervise.decider._tasks["link"].beat_ms -= 100_000
+
+    node = Node("air")
+    assert not node.run(120, hush)
+    assert node.app.supervise.decider.restarts == 1
+
+
 def test_an_override_outlives_a_restart():
     async def command(application):
         await asyncio.sleep(3)
