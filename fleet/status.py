@@ -11,10 +11,10 @@ _LOOK_BACK_S = 86400
 
 def newest_figures(store: Store, now_s: int) -> tuple[int, Mapping[str, Any]] | None:
     """(age in seconds, figures) that the service wrote last, or None when there are none of the last day."""
-    found = store.journal.figures((now_s - _LOOK_BACK_S) * 1000)
-    return None if not found else (max(0, now_s - found[-1][0] // 1000), found[-1][1])
+    found = store.journal.newest_figures((now_s - _LOOK_BACK_S) * 1000)
+    return None if found is None else (max(0, now_s - found[0] // 1000), found[1])
 
 
 def service_runs(store: Store, now_s: int) -> bool:
     """Whether the service was alive within the last LATE_S seconds."""
-    return bool(store.journal.figures((now_s - LATE_S) * 1000))
+    return store.journal.newest_figures((now_s - LATE_S) * 1000) is not None

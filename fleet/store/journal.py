@@ -112,6 +112,13 @@ class Journal:
             connection.execute(delete(schema.service_stat).where(_STAT.t_ms == t_ms))  # the clock was set back
             connection.execute(insert(schema.service_stat).values(t_ms=t_ms, figures=dict(figures)))
 
+    def newest_figures(self, since_ms: int = 0) -> tuple[int, Mapping[str, Any]] | None:
+        """(time in ms, figures) of the service as it wrote them last, unless that was before `since_ms`."""
+        with reading(self._engine) as connection:
+            query = select(schema.service_stat).where(_STAT.t_ms >= since_ms).order_by(_STAT.t_ms.desc()).limit(1)
+            row = connection.execute(query).one_or_none()
+        return None if row is None else (row.t_ms, row.figures)
+
     def figures(self, since_ms: int = 0) -> list[tuple[int, Mapping[str, Any]]]:
         """(time in ms, figures) of the service since then, oldest first; the last one is the present."""
         with reading(self._engine) as connection:

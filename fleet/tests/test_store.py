@@ -272,6 +272,8 @@ def test_events_are_newest_first(feed: Feed) -> None:
 def test_figures_come_back_in_order(feed: Feed) -> None:
     for t_ms in (1000, 3000, 2000, 3000):
         feed.store.journal.add_figures(t_ms, {"stored": t_ms})
+    assert feed.store.journal.newest_figures(1500) == (3000, {"stored": 3000})
+    assert feed.store.journal.newest_figures(3001) is None
     assert feed.store.journal.figures(1500) == [(2000, {"stored": 2000}), (3000, {"stored": 3000})]
 
 
