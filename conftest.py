@@ -1,6 +1,13 @@
-"""Property tests have no deadline and may draw slowly: a loaded machine is not a fault of the code."""
+"""What holds for every test: property tests have no deadline, and what takes long begins first."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 
+# A loaded machine is not a fault of the code.
 settings.register_profile("repository", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repository")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first, so that several workers end at about the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

@@ -41,4 +41,4 @@ def command(target: Path | None, out: Output, directory: Path) -> None:
     with opened(directory) as session:
         made = backup.create(session.config, session.store, path)
     out.record(BACKUP, {"path": str(made.path), "bytes": made.bytes, "records": made.records, "files": made.files})
-    out.note(f"Restore with: mkdir DIR && tar -xpzf {path} -C DIR && fleet init DIR")
+    out.note(f"Restore with: mkdir -m 700 DIR && tar -xpzf {path} -C DIR && fleet init DIR")

@@ -45,10 +45,10 @@ _HEALTH = (
     ("rssi_dbm", "{} dBm", str),
     ("loop_lag_p95_ms", "loop lag {} ms", str),
     ("ack_p95_ms", "acknowledged in {} ms", str),
-    ("mqtt_connects", "{} connections", str),
+    ("mqtt_connects", "connection no. {}", str),
     (
         "mqtt_last_reason",
-        "the last one ended: {}",
+        "the one before ended: {}",
         lambda code: reasons.TEXTS.get(code, f"reason {code}") if code else "",
     ),
     ("task_restarts", "{} task restarts", str),

@@ -7,6 +7,8 @@ import pytest
 from tools import upytest
 from tools.interpreter import ROOT, micropython
 
+pytestmark = pytest.mark.slow
+
 FILES = [path for folder in upytest.FOLDERS for path in upytest.find(f"{ROOT}/{folder}")]
 
 

@@ -17,6 +17,8 @@ from tools.switchboard import WorldClock
 from tools.testbed import Account, Testbed
 from tools.testbed.bed import BROKER
 
+pytestmark = pytest.mark.slow
+
 RATE = 60.0
 DAY_S = 86400
 MINUTE_S = 60
