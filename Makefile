@@ -6,7 +6,7 @@ JOBS   ?= 2
 export PYTHONPATH := firmware:.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lint types layers gen gen-check bench fuzz apt clean
+.PHONY: help setup demo test check fmt lint types layers sizes gen gen-check bench fuzz apt clean
 
 help:  ## what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -28,7 +28,7 @@ test: .venv/.ready apt  ## every test that needs no board; ARGS="-k name" picks 
 apt: .venv/.ready
 	@sh tools/apt.sh
 
-check: lint types layers gen-check  ## format, lint, types, layers, sizes, generated files
+check: lint types layers sizes gen-check  ## format, lint, types, layers, sizes, generated files
 
 lint: .venv/.ready
 	$(BIN)/ruff format --check .
@@ -41,6 +41,9 @@ types: .venv/.ready typings/.ready
 
 layers: .venv/.ready
 	$(BIN)/lint-imports
+
+sizes: .venv/.ready
+	$(BIN)/python -m tools.size
 
 gen: .venv/.ready  ## write the generated pages and vectors anew
 	$(BIN)/python -m tools.tables

@@ -2,7 +2,7 @@
 
 Flash is the sum of the modules as mpy-cross compiles them. Heap is what stays allocated after importing all of a
 product's modules from the file system. The unix MicroPython has 64-bit words; the same modules take two thirds of that
-in a 32-bit build (132.6 of 198.2 KB, docs/explain/memory.md), which is the estimate for a board.
+in a 32-bit build (134.5 of 200.4 KB, docs/explain/memory.md), which is the estimate for a board.
 """
 
 import argparse
