@@ -1,8 +1,9 @@
 """A name server for IPv4 addresses whose answers can be changed while nodes ask it (RFC 1035)."""
 
-import asyncio
 import ipaddress
 import struct
+
+from tools.switchboard.datagrams import DatagramServer
 
 _HEADER = struct.Struct(">HHHHHH")
 _ANSWER = 0x8180  # a response, recursion desired and available
@@ -11,33 +12,12 @@ _A_IN = struct.pack(">HH", 1, 1)
 _TTL_S = 60
 
 
-class NameServer(asyncio.DatagramProtocol):
-    """`names` maps host names to their addresses. `silent` = no answer at all; `asked` counts the questions."""
+class NameServer(DatagramServer):
+    """`names` maps host names to their addresses."""
 
     def __init__(self, names: dict[str, list[str]]) -> None:
+        super().__init__()
         self.names = names
-        self.silent = False
-        self.asked = 0
-        self._transport: asyncio.DatagramTransport | None = None
-
-    async def start(self, host: str = "127.0.0.1") -> tuple[str, int]:
-        """Listen on a free port; (host, port)."""
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, (host, 0))
-        address: tuple[str, int] = self._transport.get_extra_info("sockname")
-        return address
-
-    def close(self) -> None:
-        """Stop listening."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """One question, one answer; what is not a question is not answered."""
-        self.asked += 1
-        answer = None if self.silent else self.answer(data)
-        if answer is not None and self._transport is not None:
-            self._transport.sendto(answer, addr)
 
     def answer(self, data: bytes) -> bytes | None:
         """The answer to a message with one question for an IPv4 address, or None."""

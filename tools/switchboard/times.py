@@ -1,13 +1,15 @@
 """What time it is in the simulated world, and a time server that tells it (SNTP, RFC 4330)."""
 
-import asyncio
 import struct
 import time
 from collections.abc import Callable
 
+from tools.switchboard.datagrams import DatagramServer
+
 _SINCE_1900_S = 2208988800
 _FIRST = 4 << 3 | 4  # version 4, server, no leap second
 _STRATUM = 2
+_REQUEST = 48  # bytes
 
 
 class WorldClock:
@@ -34,35 +36,17 @@ class WorldClock:
         self._since = self._monotonic()
 
 
-class TimeServer(asyncio.DatagramProtocol):
-    """Tells the time of `clock`, or nothing while `silent`; `asked` counts the requests."""
+class TimeServer(DatagramServer):
+    """Tells the time of `clock`."""
 
     def __init__(self, clock: WorldClock) -> None:
+        super().__init__()
         self.clock = clock
-        self.silent = False
-        self.asked = 0
-        self._transport: asyncio.DatagramTransport | None = None
 
-    async def start(self, host: str = "127.0.0.1") -> tuple[str, int]:
-        """Listen on a free port; (host, port)."""
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, (host, 0))
-        address: tuple[str, int] = self._transport.get_extra_info("sockname")
-        return address
-
-    def close(self) -> None:
-        """Stop listening."""
-        if self._transport is not None:
-            self._transport.close()
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """One request, one answer."""
-        self.asked += 1
-        if not self.silent and len(data) >= 48 and self._transport is not None:
-            self._transport.sendto(self.answer(data), addr)
-
-    def answer(self, request: bytes) -> bytes:
-        """The answer to a request of 48 bytes."""
+    def answer(self, data: bytes) -> bytes | None:
+        """The answer to a request of at least 48 bytes, or None."""
+        if len(data) < _REQUEST:
+            return None
         now = int((self.clock.utc_s() + _SINCE_1900_S) * (1 << 32)) & (1 << 64) - 1
-        head = struct.pack(">BBbb11xB", _FIRST, _STRATUM, request[2], -20, 1)
-        return struct.pack(">16sQ8sQQ", head, now, request[40:48], now, now)
+        head = struct.pack(">BBbb11xB", _FIRST, _STRATUM, data[2], -20, 1)
+        return struct.pack(">16sQ8sQQ", head, now, data[40:48], now, now)
