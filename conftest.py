@@ -1,10 +1,14 @@
 """What holds for every test: property tests have no deadline, and what takes long begins first."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A loaded machine is not a fault of the code.
-settings.register_profile("repository", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A loaded machine is not a fault of the code. CI draws the same examples each time, everybody else new ones.
+settings.register_profile(
+    "repository", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=bool(os.environ.get("CI"))
+)
 settings.load_profile("repository")
 
 
