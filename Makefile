@@ -6,7 +6,7 @@ JOBS   ?= 2
 export PYTHONPATH := firmware:.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lint types layers sizes gen gen-check bench fuzz apt clean
+.PHONY: help setup demo test hil powercut check fmt lint types layers sizes gen gen-check bench fuzz apt clean
 
 help:  ## what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,12 @@ demo: .venv/.ready  ## six real MicroPython nodes report to a real broker and st
 
 test: .venv/.ready apt  ## every test that needs no board; ARGS="-k name" picks some
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+hil: .venv/.ready  ## the HIL suites on a bench of virtual boards; report in build/hil; ARGS="--short"
+	@$(BIN)/python -m tools.virtual_bench $(ARGS)
+
+powercut: .venv/.ready  ## cut the power within every flash operation, thousands of times; ARGS="--json out.json"
+	@$(BIN)/python -m tools.powercut $(ARGS)
 
 apt: .venv/.ready
 	@sh tools/apt.sh
