@@ -18,6 +18,7 @@ package(
         "messages.py",
         "reasons.py",
         "records.py",
+        "report.py",
         "settings.py",
         "topics.py",
     ),

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from protocol import cbor, messages, reasons, records, topics
-from protocol.identity import Identity
+from protocol import cbor, console, messages, reasons, records, topics
 from protocol.message import Message
 from protocol.messages import MESSAGES
 from protocol.registry import BOTH, CHANNELS, EVENTS
 from protocol.settings import SETTINGS
+from protocol.tests.meaning import DOCUMENTS
 from tools.interpreter import ROOT
 
 SPEC = ROOT / "protocol" / "SPEC.md"
@@ -107,10 +107,17 @@ def reason_table() -> str:
     )
 
 
+def console_table() -> str:
+    """Every field of the report line."""
+    notes = dict(re.findall(r'^    \("(\w+)", .*?  # (.*)$', inspect.getsource(console), re.MULTILINE))
+    rows = [(f"`{name}`", kind_name(kind), f"0 .. {most}", notes.get(name, "")) for name, kind, most in console.FIELDS]
+    return table(("name", "type", "range or length", "meaning"), rows)
+
+
 def spec(text: str) -> str:
     """SPEC.md with its tables written anew."""
-    parts = {kind.__name__: fields(kind) for kind in (*MESSAGES, Identity)}
-    parts |= {"topics": topic_table(), "limits": limit_table(), "reasons": reason_table()}
+    parts = {kind.__name__: fields(kind) for kind in (*MESSAGES, *DOCUMENTS)}
+    parts |= {"topics": topic_table(), "limits": limit_table(), "reasons": reason_table(), "console": console_table()}
     for name, part in parts.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
         before, rest = text.split(begin)

@@ -50,6 +50,8 @@ STAYS = {
     "node/board/door.py": "types only",
     "node/core/files.py": "types only",
     "node/board/host.py": "the doors of the simulation",
+    "protocol/console.py": "reads what a node writes",
+    "protocol/manifest.py": "a node hashes its manifest, and does not read it",
     "protocol/registry.py": "for people and exports; a node knows the ids",
 }
 

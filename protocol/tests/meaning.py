@@ -2,6 +2,7 @@
 
 from protocol import cbor, topics
 from protocol.identity import Identity
+from protocol.manifest import File, Manifest
 from protocol.message import Message
 from protocol.messages import MESSAGES
 from protocol.records import Event, Record
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _EXACT = 1 << 53  # beyond it a JSON number is not exact in every language
-KINDS = {kind.__name__.lower(): kind for kind in MESSAGES + (Identity,)}
+DOCUMENTS = (Identity, Manifest, File)  # never sent over MQTT
+KINDS = {kind.__name__.lower(): kind for kind in MESSAGES + DOCUMENTS}
 
 
 def plain(value: "Any") -> "Any":

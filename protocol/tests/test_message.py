@@ -3,6 +3,7 @@
 from protocol import cbor, messages
 from protocol.errors import DecodeError, EncodeError
 from protocol.identity import Identity
+from protocol.manifest import File, Manifest
 from protocol.message import Message
 from protocol.messages import Batch, Boot, Command, Config, Heartbeat, Log, Reply, State
 from protocol.tests.expect import raises
@@ -26,6 +27,10 @@ WRITTEN = {
     ),
     "a reply": (Reply(id=COMMAND_ID, status=messages.DONE), "a2014801020304050607080203"),
     "a configuration": (Config(rev=2, values={1: 60}), "a2010202a101183c"),
+    "a manifest of one file": (
+        Manifest(version="1", files=[File(path="a", size=3, sha256=b"\x07" * 32)]),
+        "a20161310281a30161610203035820" + "07" * 32,
+    ),
 }
 
 REFUSED: "dict[str, tuple[type[Message], Any, str]]" = {
@@ -53,6 +58,9 @@ REFUSED: "dict[str, tuple[type[Message], Any, str]]" = {
     "no map in its place": (Command, {1: COMMAND_ID, 2: "x", 3: []}, "Command.args of the wrong type"),
     "a message that is no map": (State, {1: True, 13: 5}, "Heartbeat is not a map"),
     "a message that lacks a field": (State, {1: True, 13: {}}, "Heartbeat.up_s missing"),
+    "a file without its hash": (Manifest, {1: "1", 2: [{1: "a", 2: 3}]}, "File.sha256 missing"),
+    "a hash that is too short": (File, {1: "a", 2: 3, 3: b"\x07" * 31}, "File.sha256 out of range"),
+    "a manifest of nothing": (Manifest, {1: "1", 2: []}, "Manifest.files out of range"),
     "a status that does not exist": (Reply, {1: COMMAND_ID, 2: 6}, "Reply.status out of range"),
 }
 

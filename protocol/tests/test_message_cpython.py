@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from protocol import cbor
 from protocol.errors import DecodeError
-from protocol.identity import Identity
 from protocol.message import Message
 from protocol.messages import MESSAGES, Batch, Config
 from protocol.records import MAX_CHANNELS, Event, Record, Sample
+from protocol.tests.meaning import DOCUMENTS
 from protocol.tests.test_cbor_cpython import SCALARS, VALUES
 
-KINDS = (*MESSAGES, Identity)
+KINDS = (*MESSAGES, *DOCUMENTS)
 
 
 def annotated(kind: Any, optional: bool) -> Any:

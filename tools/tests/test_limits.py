@@ -19,6 +19,7 @@ FLOATS = {
     "mathematics": "import math",
     "one function of it": "from math import sqrt",
     "JSON, which reads floats": "import json",
+    "reading JSON by name": "from json import dumps, loads",
     "a packed float": "x = struct.pack('<f', a)",
     "a double among integers": "x = struct.unpack('>IHd', a)",
 }
@@ -29,6 +30,7 @@ INTEGERS = {
     "packed integers": "x = struct.pack('>IHb', a, b, c)",
     "text with a dot": "x = '0.5 %'",
     "ticks": "x = time.ticks_ms()",
+    "writing JSON": "from json import dumps",
 }
 
 

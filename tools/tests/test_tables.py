@@ -5,9 +5,9 @@ import re
 import pytest
 
 from protocol import channels, messages, records
-from protocol.identity import Identity
 from protocol.message import Message
 from protocol.messages import MESSAGES
+from protocol.tests.meaning import DOCUMENTS
 from tools import tables
 
 SPEC = tables.SPEC.read_text()
@@ -44,7 +44,7 @@ def test_every_constant_of_the_wire_is_in_the_specification(name: str) -> None:
     assert f"| {number} | `{name}` |" in SPEC
 
 
-@pytest.mark.parametrize("kind", [*MESSAGES, Identity], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [*MESSAGES, *DOCUMENTS], ids=lambda kind: kind.__name__)
 def test_every_field_is_explained(kind: type[Message]) -> None:
     assert set(tables.comments(kind)) >= {row[1] for row in kind.FIELDS}
 
