@@ -12,8 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fleet.flashing import firmware
+from protocol import manifest
 from tools.interpreter import ROOT, micropython
-from tools.sim import image
 
 FLASH_BUDGET = 120 * 1024  # bytes of .mpy in one slot
 HEAP_BUDGET = 140 * 1024  # bytes for the modules of one product on a 32-bit board
@@ -39,13 +40,13 @@ print(gc.mem_alloc() - before)
 
 def flash() -> dict[str, int]:
     """{module: bytes of its .mpy} of everything in a slot of a board."""
-    return {name: len(data) for name, data in image.firmware().items() if name != image.HOST[:-3] + ".mpy"}
+    return {name: len(data) for name, data in firmware.load().slot.items() if name != manifest.PATH}
 
 
 def heap(kind: str) -> int:
     """Bytes that stay allocated on the 64-bit unix port once the modules of a product are imported."""
     with tempfile.TemporaryDirectory() as directory:
-        for name, data in image.firmware().items():
+        for name, data in firmware.load().slot.items():
             path = Path(directory) / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)

@@ -10,17 +10,19 @@ from typing import Any
 from fleet import setup
 from fleet.broker import control
 from fleet.config import Config
+from fleet.flashing import firmware, image
 from fleet.model import Kind
 from fleet.provision import Provisioner, Request
 from fleet.store import Store
 from protocol.identity import Identity
+from tools.interpreter import ROOT
 from tools.launcher import NodeProcess, Seat
-from tools.sim import image
 from tools.switchboard import Link, NameServer, TimeServer, WorldClock
 from tools.testbed.account import Account, Entry, take
 from tools.testbed.service import ServiceProcess
 
 HOST = "127.0.0.1"
+HOST_DOORS = {"node/board/host.py": ROOT / "firmware/node/board/host.py"}  # of the simulation, beside the ESP32's
 BROKER = "broker.lumenair.test"  # as the nodes know it
 TIME = "time.lumenair.test"
 _POLL_S = 0.1
@@ -88,9 +90,9 @@ class Testbed:
         for seat in self.seats:
             self.links[seat.node] = Link((HOST, 0), broker)
             await self.links[seat.node].start()
-        slot = image.firmware()
+        program = firmware.load(extra=HOST_DOORS)
         for seat, identity in zip(self.seats, self._provision(ntp), strict=True):
-            flash = image.build(image.files_of(identity, slot))
+            flash = image.build(image.files_of(program, identity))
             self.nodes[seat.node] = NodeProcess(seat, self.directory / "nodes" / seat.node, flash, self.world, dns)
         self.service = ServiceProcess(self.config, self.directory / "service.log")
         await self.service.start()

@@ -1,0 +1,72 @@
+"""The image that a node boots from: what goes in comes out, and the firmware is the manifest's."""
+
+from pathlib import Path
+
+import pytest
+
+from fleet.errors import FleetError, NotFoundError
+from fleet.flashing import firmware, image
+from protocol import manifest
+from protocol.identity import Identity
+
+IDENTITY = Identity(
+    node="air-1", kind="air", board="esp32_air", boot0=1, ca=b"ca", cert=b"c", key=b"k", brokers=["b:1"]
+)
+
+
+def small(top: Path, **files: str) -> Path:
+    """A firmware of a few modules in `top`."""
+    (top / "node").mkdir(parents=True)
+    (top / "manifest.py").write_text('package("node")\nmodule("lamp.py")\n')
+    sources = {"node/__init__.py": 'VERSION = "1.2.3"\n', "lamp.py": "x = 1\n", "boot.py": "", "main.py": "", **files}
+    for name, text in sources.items():
+        (top / name).write_text(text)
+    return top
+
+
+def test_what_goes_in_comes_out() -> None:
+    files = {"/boot.py": b"print(1)\n", "/a/node/core/big.mpy": bytes(range(256)) * 100, "/id.cbor": b""}
+    found = image.build(files)
+    assert len(found) == image.SIZE
+    assert image.read(found) == files
+
+
+def test_the_slot_holds_every_module_compiled_and_a_manifest_of_them() -> None:
+    found = firmware.load()
+    names = firmware.sources(firmware.directory() / "manifest.py")
+    assert found.slot.keys() == {manifest.PATH, *(name[:-3] + ".mpy" for name in names)}
+    assert all(data[:1] == b"M" for name, data in found.slot.items() if name != manifest.PATH)
+    listed = manifest.load(found.slot[manifest.PATH])
+    assert (listed.version, {file.path for file in listed.files}) == (
+        found.version,
+        found.slot.keys() - {manifest.PATH},
+    )
+    assert found.manifest == manifest.digest(found.slot[manifest.PATH]).hex()
+
+
+def test_a_provisioned_flash_has_stage_0_a_slot_and_an_identity(tmp_path: Path) -> None:
+    files = image.files_of(firmware.load(small(tmp_path / "firmware")), IDENTITY)
+    slot = {"/a/node/__init__.mpy", "/a/lamp.mpy", "/a/manifest.cbor"}
+    assert files.keys() == {"/boot.py", "/main.py", "/id.cbor", *slot}
+    assert Identity.decode(files["/id.cbor"]) == IDENTITY
+
+
+def test_the_same_sources_give_the_same_firmware_with_and_without_a_cache(tmp_path: Path) -> None:
+    top, cache = small(tmp_path / "firmware"), tmp_path / "cache"
+    first = firmware.load(top)
+    assert firmware.load(top, cache) == firmware.load(top, cache) == first
+    assert first.version == "1.2.3"
+    assert len(list(cache.iterdir())) == 2
+    (top / "lamp.py").write_text("x = 2\n")
+    assert firmware.load(top, cache).manifest != first.manifest
+
+
+def test_a_mistake_in_a_module_is_told_in_the_words_of_the_compiler(tmp_path: Path) -> None:
+    with pytest.raises(FleetError, match=r"lamp\.py cannot be compiled") as caught:
+        firmware.load(small(tmp_path / "firmware", **{"lamp.py": "x ==\n"}))
+    assert "SyntaxError" in caught.value.cause
+
+
+def test_a_directory_without_a_firmware_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no firmware in"):
+        firmware.load(tmp_path)
