@@ -1,0 +1,155 @@
+"""The directory of a run: begun, read while it goes on, merged at its end."""
+
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fleet import files
+from fleet.errors import FleetError, NotFoundError
+from fleet.hil.results.model import BROKEN, INFRASTRUCTURE, Artefact, BoardFacts, Measurement, Result, Run
+
+T = TypeVar("T")
+BEGIN, RUN, PARTS = "begin.json", "run.json", "parts"
+MAX_FILE = 64 << 20  # bytes of one part or document
+
+
+def begin(results: Path, run: Run) -> Path:
+    """Make the directory of a new run, named by its begin, with its begin.json."""
+    made = _new_directory(results, run.id) if run.id else _new_directory(results, f"{_stamp()}-{secrets.token_hex(2)}")
+    (made / PARTS).mkdir()
+    _write(made / BEGIN, replace(run, id=made.name, started=run.started or now()))
+    return made
+
+
+def end(directory: Path, exit_code: int | None) -> Run:
+    """Merge the parts into run.json; the run."""
+    run = replace(_merged(directory), ended=now(), exit_code=exit_code)
+    _write(directory / RUN, run)
+    return run
+
+
+def load(directory: Path) -> Run:
+    """A run, ended or not; NotFoundError when that is no run's directory."""
+    whole = directory / RUN
+    return _run(_document(whole)) if whole.exists() else _merged(directory)
+
+
+def runs(results: Path) -> list[Path]:
+    """The directories of all runs, oldest first."""
+    return sorted(path.parent for path in results.glob(f"*/{BEGIN}"))
+
+
+def now() -> str:
+    """The time, UTC, RFC 3339 to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def ended(directory: Path) -> list[Result]:
+    """The tests that have ended so far, in no particular order of workers: for showing progress."""
+    return [_result(tree) for kind, tree in lines(directory) if kind == "ended"]
+
+
+def expected(directory: Path) -> int:
+    """How many tests the run has collected; 0 = not known yet."""
+    return max((int(tree.get("count", 0)) for kind, tree in lines(directory) if kind == "expected"), default=0)
+
+
+def _merged(directory: Path) -> Run:
+    run = _run(_document(directory / BEGIN))
+    boards = {board.id: board for board in run.boards}
+    open_tests: dict[tuple[Any, ...], Result] = {}
+    results = []
+    for kind, tree in lines(directory):
+        if kind == "board":
+            old = boards.get(str(tree.get("id"))) or BoardFacts(str(tree.get("id")))
+            boards[old.id] = _board(old, tree)
+        elif kind in ("begun", "ended"):
+            result = _result(tree)
+            key = (result.test, result.repeat, result.worker, result.started)
+            open_tests.pop(key, None)
+            if kind == "ended":
+                results.append(result)
+            else:
+                open_tests[key] = result
+    died = "it did not end: its process died, or the run was stopped"
+    results += [replace(result, outcome=INFRASTRUCTURE, message=died) for result in open_tests.values()]
+    results.sort(key=lambda result: (result.started, result.test, result.repeat))
+    return replace(run, boards=tuple(boards.values()), results=tuple(results), expected=expected(directory))
+
+
+def _board(old: BoardFacts, tree: Mapping[str, Any]) -> BoardFacts:
+    """What is known of a board after one more line; broken stays broken, and a fact is not forgotten."""
+    known = (
+        {row.name for row in fields(BoardFacts)} - {"tags"} - ({"state", "reason"} if old.state == BROKEN else set())
+    )
+    new = {name: str(value) for name, value in tree.items() if name in known and value != ""}
+    return replace(old, **new)  # type: ignore[arg-type]  # every field but tags is a text
+
+
+def lines(directory: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(kind, tree) of every whole line of every part; the last one of a process that died may be torn."""
+    for path in sorted((directory / PARTS).glob("*.jsonl")):
+        with path.open("rb") as file:
+            for line in file.read(MAX_FILE).splitlines():
+                with contextlib.suppress(ValueError, AttributeError):
+                    tree = json.loads(line)
+                    yield str(tree.pop("kind", "")), tree
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            tree = json.loads(file.read(MAX_FILE))
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise NotFoundError(
+            f"{path.parent} is no run of a bench", hint="`fleet hil report` lists them", cause=cause
+        ) from error
+    except ValueError as error:
+        raise FleetError(f"{path} is damaged", cause=str(error)) from error
+    if not isinstance(tree, dict):
+        raise FleetError(f"{path} is damaged", cause="it is no object")
+    return tree
+
+
+def _run(tree: Mapping[str, Any]) -> Run:
+    boards = tuple(replace(_known(BoardFacts, row), tags=tuple(row.get("tags", ()))) for row in tree.get("boards", ()))
+    return replace(_known(Run, tree), boards=boards, results=tuple(map(_result, tree.get("results", ()))))
+
+
+def _result(tree: Mapping[str, Any]) -> Result:
+    measurements = tuple(_known(Measurement, row) for row in tree.get("measurements", ()))
+    artefacts = tuple(_known(Artefact, row) for row in tree.get("artefacts", ()))
+    result = replace(_known(Result, tree), boards=tuple(tree.get("boards", ())))
+    return replace(result, measurements=measurements, artefacts=artefacts)
+
+
+def _known(kind: type[T], tree: Mapping[str, Any]) -> T:
+    """A dataclass from what it knows of a tree: documents of other versions can be read."""
+    try:
+        return kind(**{row.name: tree[row.name] for row in fields(kind) if row.name in tree})  # type: ignore[arg-type]
+    except TypeError as error:
+        raise FleetError("a document of a run is damaged", cause=str(error)) from error
+
+
+def _new_directory(results: Path, name: str) -> Path:
+    try:
+        (results / name).mkdir(parents=True)
+    except OSError as error:
+        raise FleetError(f"cannot make {results / name}", cause=error.strerror or str(error)) from error
+    return results / name
+
+
+def _stamp() -> str:
+    return time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime())
+
+
+def _write(path: Path, run: Run) -> None:
+    tree = {**asdict(run), "totals": run.totals, "verdict": run.verdict}
+    text = json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False)
+    files.replace(path, text.encode(errors="replace"), files.PUBLIC)
