@@ -61,8 +61,11 @@ def add_options(parser: Any) -> None:
 
 def of(config: Any) -> Plan:
     """The plan in a pytest config."""
-    values: dict[str, Any] = {row.name: config.getoption(_flag(row.name)) for row in fields(Plan)}
-    return Plan(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    values: dict[str, Any] = {}
+    for row in fields(Plan):
+        value = config.getoption(_flag(row.name))
+        values[row.name] = tuple(value) if isinstance(value, list) else value
+    return Plan(**values)
 
 
 def _flag(name: str) -> str:
