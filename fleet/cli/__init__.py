@@ -18,6 +18,7 @@ SECTIONS = {
         "backup": "Write configuration, keys and database to one file.",
         "completion": "Print the completion script of a shell.",
     },
+    "Bench": {"board": "Flash, provision, watch and examine boards at serial ports."},
     "Nodes": {"node": "List, show, follow, order, configure and retire nodes."},
     "Data": {"data": "Look at measured values, and export them."},
 }

@@ -116,6 +116,10 @@ class Console(AbstractContextManager["Console"]):
         """What has come of the line that is not complete yet."""
         return self._reader.rest
 
+    def take_rest(self) -> str:
+        """What has come of the line that is not complete yet, which is then over."""
+        return self._reader.take_rest()
+
     def read(self) -> list[str]:
         """The lines that came within the next 50 ms, as soon as there are some; none is no error."""
         try:

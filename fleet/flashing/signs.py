@@ -87,7 +87,7 @@ SIGNS: tuple[Sign, ...] = (
     _sign(
         OTHER_CHIP,
         ERROR,
-        r"mismatch chip ID|chip revision|is not bootable on|requires chip rev",
+        r"mismatch chip ID|chip is revision|requires chip rev",
         "the image in flash is for another chip",
         "flash an image for this chip: fleet board flash --chip auto --force",
     ),
@@ -115,7 +115,7 @@ SIGNS: tuple[Sign, ...] = (
     _sign(
         PANIC,
         ERROR,
-        r"Guru Meditation Error|abort\(\) was called|assert failed:|Stack (?:smashing|canary)|A fatal error occurred",
+        r"Guru Meditation Error|abort\(\) was called|assert failed:|[Ss]tack (?:smashing|canary)",
         "the interpreter itself crashed",
         "note the lines from here to `Rebooting`; when it repeats, flash the base image anew",
     ),

@@ -18,6 +18,11 @@ class LineReader:
         """The line that is not complete yet."""
         return clean(self._rest)
 
+    def take_rest(self) -> str:
+        """The same, and the line is over: what comes next begins another."""
+        found, self._rest = self.rest, b""
+        return found
+
     def feed(self, data: bytes) -> list[str]:
         """The lines that `data` completes, without their ends, safe to show on a terminal."""
         *whole, self._rest = (self._rest + data).split(b"\n")

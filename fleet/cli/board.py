@@ -1,0 +1,14 @@
+"""`fleet board ...`: from a blank board to a node that reports."""
+
+import click
+
+from fleet.cli import board_monitor
+from fleet.cli.base import Group
+
+
+@click.group("board", cls=Group)
+def command() -> None:
+    """Flash, provision, watch and examine boards at serial ports."""
+
+
+command.add_command(board_monitor.command)
