@@ -81,7 +81,7 @@ def tag(store: Store, node: str, changes: Mapping[str, str | None], dry_run: boo
     """Give a node tags, or take away those whose value is None; returns the node as it is then."""
     for name, value in changes.items():
         if value is not None:
-            _check_tag(name, value)
+            check_tag(name, value)
 
     def changed(tags: Mapping[str, str]) -> Mapping[str, str]:
         found = {name: value for name, value in {**tags, **changes}.items() if value is not None}
@@ -95,7 +95,8 @@ def tag(store: Store, node: str, changes: Mapping[str, str | None], dry_run: boo
     return store.nodes.set_tags(node, changed)
 
 
-def _check_tag(name: str, value: str) -> None:
+def check_tag(name: str, value: str) -> None:
+    """Refuse what cannot be a tag or its value: UsageError."""
     if not _TAG_NAME.fullmatch(name):
         raise UsageError(f"{name!r} is not the name of a tag", hint="up to 32 of a-z, 0-9, _, . and -, like site=mitte")
     if name in RESERVED:
