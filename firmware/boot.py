@@ -36,8 +36,9 @@ def start(root: str = "") -> None:
 
 if __name__ == "__main__":
     try:
-        os.stat("/id.cbor")  # on a bench, a board that is not provisioned yet must stay at its prompt
-        __import__("machine").WDT(timeout=60000)  # covers importing the application and its first steps
+        files = os.listdir("/")
+        if "id.cbor" in files or "claim.cbor" in files:  # on a bench, a board without must stay at its prompt
+            __import__("machine").WDT(timeout=60000)  # covers importing the application and its first steps
     except (ImportError, OSError):
         pass  # the unix port has no watchdog; its launcher watches the process
     start()

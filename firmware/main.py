@@ -1,38 +1,23 @@
-"""Runs the application from the slot that stage 0 chose, on this board. An update never replaces this file."""
+"""Runs the program of the slot that stage 0 chose. An update never replaces this file."""
 
-import gc
 import sys
-
-_COLLECT = 32768  # bytes of garbage after which to collect, before the heap takes from the memory that TLS needs
 
 
 def main() -> None:
-    """Build the board and the node, run it; whatever ends it, the board restarts.
+    """Start; a board that cannot says why and stays at its prompt, unless the watchdog of stage 0 takes it away.
 
-    A board that cannot run says why and stays at its prompt: SystemExit would start it again at once, without a word.
+    SystemExit would start it again at once, without a word.
     """
     if sys.implementation.version[:2] < (1, 24):
         print("MicroPython 1.24 or newer is needed: flash a newer image")
         return
-    import asyncio  # older ones have none
-
-    from node import app
-    from node.board.esp32 import Board
-    from node.board.files import Files
-    from node.core import provisioned
-
-    gc.threshold(_COLLECT)
-    files = Files()
     try:
-        board = Board(provisioned.load(files))
-    except provisioned.NotProvisionedError as error:
-        print(error)
-        return
-    try:
-        asyncio.run(app.build(board, files, sys.path[0].strip("/")).run())
-    except Exception as error:  # nobody reads a prompt on a pole
+        from node import start
+
+        start.main()
+    except Exception as error:
         sys.print_exception(error)
-    board.reset()
+        print('@lumenair {"state":"damaged"}')  # protocol/report.py may be what is missing
 
 
 if __name__ == "__main__":

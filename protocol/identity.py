@@ -6,6 +6,7 @@ It holds the private key, so it never leaves the node and is never printed.
 from protocol.message import Message
 
 PATH = "/id.cbor"
+TICKET_PATH = "/claim.cbor"  # what a board without an identity may have instead (protocol/claim.py)
 
 
 class Identity(Message):

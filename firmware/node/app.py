@@ -20,13 +20,13 @@ from node.core.orders import Orders
 from node.core.outbox import Outbox
 from node.core.slots import Slots
 from node.core.timekeeper import Timekeeper
-from node.tasks import logs
+from node.tasks import console, logs
 from node.tasks.heartbeat import Reporter
 from node.tasks.link import Link
 from node.tasks.supervise import Supervise
 from node.tasks.timesync import TimeSync
 from node.tasks.upkeep import Upkeep
-from protocol import events
+from protocol import events, report
 from protocol.messages import LOG_ERROR, LOG_INFO, LOG_WARNING, RESET_POWER_ON, Boot
 
 TYPE_CHECKING = False
@@ -44,23 +44,32 @@ _TAG = "app"
 
 
 class App:
-    """One run of a node on `board` with the flash `files`, started from `slot`; `write` is the serial port."""
+    """One run of a node on `board` with the flash `files`, started from `slot`.
+
+    `write` prints a line on the serial console, `stdin` is what is typed there, as a stream of bytes."""
 
     def __init__(
-        self, board: "BoardDoor", files: "FilesDoor", slot: str = "a", write: "Callable[[str], object]" = print
+        self,
+        board: "BoardDoor",
+        files: "FilesDoor",
+        slot: str = "a",
+        write: "Callable[[str], object]" = print,
+        stdin: "Any" = None,
     ) -> None:
         self.board = board
+        self._write = write
+        self._stdin = stdin
         self.files = files
         self.identity = provisioned.load(files)
         self.net = board.network()
         self.slots = Slots(files, slot)
         self._reason: "str | None" = None
         self._end_ms = 0
-        self._remember(write)
+        self._remember()
         self._connect()
         self._start()
 
-    def _remember(self, write: "Callable[[str], object]") -> None:
+    def _remember(self) -> None:
         """What lives on flash: boot number, time, configuration, entries."""
         board, files = self.board, self.files
         self.clock = Clock(board.ticks_ms, board.ticks_diff)
@@ -70,7 +79,7 @@ class App:
         self.boots = boots.begin(files, self.identity.boot0, self._cause, self._intended)
         self.trail = breadcrumb.Trail(board.rtc_write)
         self.config = Config(files, self.clock)
-        self.log = Lines(self.clock, self.boots.boot, write, lambda: self.config.get("log_level"))
+        self.log = Lines(self.clock, self.boots.boot, self._write, lambda: self.config.get("log_level"))
         self.time = Timekeeper(files, self.clock, self.boots.boot, self.identity.made)
         self.outbox = Outbox(files, self.clock, self.boots.boot, self.config.get, self.time.zero_s)
         self.journal = Journal(self.outbox, self.clock)
@@ -128,6 +137,9 @@ class App:
     async def run(self) -> None:
         """Run until the node has to restart; then end in order and reset the board."""
         asyncio.get_event_loop().set_exception_handler(self._stray)
+        self.report()
+        if self._stdin is not None:
+            self._console = asyncio.create_task(console.run(self._stdin, self.report))
         self._announce()
         self.commands.resume(self._intended)
         await self.supervise.run(self._is_over)
@@ -160,6 +172,23 @@ class App:
 
     def _is_over(self) -> bool:
         return self._reason is not None and self.clock.uptime_ms() >= self._end_ms
+
+    def report(self) -> None:
+        """Say on the serial console who this is (SPEC 12)."""
+        line = report.report(
+            report.NODE,
+            node=self.identity.node,
+            fw=VERSION,
+            manifest=self.slots.manifest.hex(),
+            slot=self.slots.running,
+            boot=self.boots.boot,
+            kind=self.identity.kind,
+            board=self.identity.board,
+            mac=self.board.unique_id().hex(),
+            cause=self._cause,
+            waiting=self.outbox.waiting(),
+        )
+        self._write(line)
 
     def _reply(self, payload: bytes) -> None:
         if not self.link.publish("reply", payload):
@@ -200,6 +229,7 @@ class App:
             config_rev=self.config.applied,
             breadcrumb=last.text(),
             prev_up_s=last.up_s,
+            manifest=self.slots.manifest,
             micropython=".".join([str(part) for part in sys.implementation.version]).rstrip("."),
             crashes=self.boots.crashes,
             safe_mode=self.boots.safe_mode,
@@ -210,6 +240,12 @@ class App:
         self.log(LOG_ERROR, _TAG, "stray task: {!r}".format(context.get("exception")))
 
 
-def build(board: "BoardDoor", files: "FilesDoor", slot: str = "a", write: "Callable[[str], object]" = print) -> App:
+def build(
+    board: "BoardDoor",
+    files: "FilesDoor",
+    slot: str = "a",
+    write: "Callable[[str], object]" = print,
+    stdin: "Any" = None,
+) -> App:
     """The node on that board; raises NotProvisionedError, and OSError when the flash cannot be written."""
-    return App(board, files, slot, write)
+    return App(board, files, slot, write, stdin)

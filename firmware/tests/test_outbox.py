@@ -23,6 +23,22 @@ def test_an_entry_waits_on_flash_until_it_is_acknowledged():
     assert rig.outbox.used == 0
 
 
+def test_what_waits_is_counted_wherever_it_is():
+    rig = Rig(batch=2)
+    rig.record(7)
+    assert rig.outbox.waiting() == 7
+    items = [rig.outbox.take() for _ in range(2)]
+    assert rig.outbox.waiting() == 7
+    rig.outbox.done(items[0])
+    assert rig.outbox.waiting() == 5
+    rig.outbox.release(items[1])
+    assert rig.outbox.waiting() == 5
+    rig.drain()
+    assert rig.outbox.waiting() == 1  # it is alone, and waits for another
+    rig.restart()
+    assert rig.outbox.waiting() >= 1
+
+
 def test_a_payload_is_the_same_at_every_rendering():
     rig = Rig()
     rig.record()

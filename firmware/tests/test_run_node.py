@@ -3,10 +3,7 @@
 import asyncio
 import gc
 import io
-import sys
 import time
-
-import main
 
 from firmware.tests.fakes import ENOSPC, Files, Settings, Time
 from node import app
@@ -16,7 +13,8 @@ from node.core.outbox import Outbox
 from node.core.slots import PATH as SLOT
 from node.core.slots import Pointer
 from node.light.control import FULL
-from protocol import events
+from protocol import events, manifest
+from protocol.console import parse
 from protocol.identity import PATH, Identity
 from protocol.messages import DONE, RESET_HARD, RESET_POWER_ON, RUNNING, Batch, Boot, Command, Reply
 from protocol.records import Event, Record
@@ -246,20 +244,18 @@ def test_an_override_outlives_a_restart():
     assert levels == [60]
 
 
-class Esp32:
-    """In the place of a module that only a board can import."""
-
-    Board = None
-
-
-def test_a_board_without_an_identity_says_so_and_stays_at_its_prompt():
-    sys.modules["node.board.esp32"] = Esp32
-    before = gc.threshold()
-    try:
-        main.main()
-    finally:
-        gc.threshold(before)
-        del sys.modules["node.board.esp32"]
+def test_a_node_says_who_it_is_before_all_else_and_what_it_runs():
+    node = Node("air")
+    document = manifest.build("1", {"node/app.mpy": b""}).encode()
+    node.files.write_atomic("/a/manifest.cbor", document)
+    assert not node.run(130)
+    found = parse(node.lines[0])
+    assert (found["state"], found["node"], found["boot"], found["cause"]) == ("node", "abc", 6, RESET_POWER_ON)
+    assert found["manifest"] == manifest.digest(document).hex()
+    assert found["waiting"] == 0
+    assert node.app.reporter.state().manifest == node.boot_event().manifest == manifest.digest(document)
+    node.app.report()
+    assert parse(node.lines[-1])["waiting"] == sum(len(kind) for kind in node.entries()) > 1
 
 
 def test_commands_of_the_product_are_there_too():

@@ -1,6 +1,6 @@
 """What bytes mean, in plain JSON: the form of `means` in the vectors (see vectors/README.md). For both interpreters."""
 
-from protocol import cbor, topics
+from protocol import cbor, claim, topics
 from protocol.identity import Identity
 from protocol.manifest import File, Manifest
 from protocol.message import Message
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _EXACT = 1 << 53  # beyond it a JSON number is not exact in every language
-DOCUMENTS = (Identity, Manifest, File)  # never sent over MQTT
+DOCUMENTS = (Identity, Manifest, File) + claim.MESSAGES  # never sent over MQTT
 KINDS = {kind.__name__.lower(): kind for kind in MESSAGES + DOCUMENTS}
 
 

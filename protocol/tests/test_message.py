@@ -1,6 +1,7 @@
 """Message tables: defaults, bounds, unknown keys, nesting; on both interpreters."""
 
-from protocol import cbor, messages
+from protocol import cbor, claim, messages
+from protocol.claim import Answer, Claim, Request, Ticket
 from protocol.errors import DecodeError, EncodeError
 from protocol.identity import Identity
 from protocol.manifest import File, Manifest
@@ -31,6 +32,19 @@ WRITTEN = {
         Manifest(version="1", files=[File(path="a", size=3, sha256=b"\x07" * 32)]),
         "a20161310281a30161610203035820" + "07" * 32,
     ),
+    "a ticket": (
+        Ticket(urls=["u"], ca=b"c", batch="b", until=9, secret=b"\x07" * 32, kind="air", board="x"),
+        "a7018161750241630361620409055820" + "07" * 32 + "0663616972076178",
+    ),
+    "the first claim of a board": (
+        Claim(mac=b"\x24\x0a\xc4\x00\x00\x01", batch="b", until=9, kind="air", board="x"),
+        "a50146240ac4000001026162030905636169720661" + "78",
+    ),
+    "a request": (Request(claim=b"\xa0", proof=b"\x07" * 32), "a20141a0025820" + "07" * 32),
+    "a challenge": (Answer(status=claim.CHALLENGE, nonce=b"\x01\x02"), "a20101024201" + "02"),
+    "a board that has to wait": (Answer(status=claim.PENDING, retry_s=60), "a2010203183c"),
+    "an identity at last": (Answer(status=claim.ISSUED, identity=b"i"), "a20103044169"),
+    "a board that is not wanted": (Answer(status=claim.REFUSED, reason="no"), "a2010405626e6f"),
 }
 
 REFUSED: "dict[str, tuple[type[Message], Any, str]]" = {
@@ -61,6 +75,16 @@ REFUSED: "dict[str, tuple[type[Message], Any, str]]" = {
     "a file without its hash": (Manifest, {1: "1", 2: [{1: "a", 2: 3}]}, "File.sha256 missing"),
     "a hash that is too short": (File, {1: "a", 2: 3, 3: b"\x07" * 31}, "File.sha256 out of range"),
     "a manifest of nothing": (Manifest, {1: "1", 2: []}, "Manifest.files out of range"),
+    "a secret that is too short": (
+        Ticket,
+        {1: ["u"], 2: b"c", 3: "b", 4: 9, 5: b"\x07" * 31, 6: "air", 7: "x"},
+        "Ticket.secret out of range",
+    ),
+    "a claim without a batch": (Claim, {1: b"123456", 3: 9, 5: "air", 6: "x"}, "Claim.batch missing"),
+    "a chip without a serial number": (Claim, {1: b"", 2: "b", 3: 9, 5: "air", 6: "x"}, "Claim.mac out of range"),
+    "a request without a proof": (Request, {1: b"\xa0"}, "Request.proof missing"),
+    "an answer that does not exist": (Answer, {1: 5}, "Answer.status out of range"),
+    "a wait of more than five minutes": (Answer, {1: 2, 3: 301}, "Answer.retry_s out of range"),
     "a status that does not exist": (Reply, {1: COMMAND_ID, 2: 6}, "Reply.status out of range"),
 }
 

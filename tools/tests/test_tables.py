@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from protocol import channels, messages, records
+from protocol import channels, claim, messages, records
 from protocol.message import Message
 from protocol.messages import MESSAGES
 from protocol.tests.meaning import DOCUMENTS
@@ -13,9 +13,9 @@ from tools import tables
 SPEC = tables.SPEC.read_text()
 CONSTANTS = {
     name: value
-    for module in (messages, records, channels)
+    for module in (messages, records, channels, claim)
     for name, value in vars(module).items()
-    if re.match(r"(E|RESET|TQ|FLAG|REASON|STATUS)_|(ACCEPTED|RUNNING|DONE|FAILED|EXPIRED)$", name)
+    if re.match(r"(E|RESET|TQ|FLAG|REASON|STATUS)_|(ACCEPTED|RUNNING|DONE|FAILED|EXPIRED|CHALLENGE|PENDING|ISSUED|REFUSED)$", name)
     and name != "E_ACTIVE"  # a channel
 }
 

@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
+    from protocol.claim import Ticket
     from protocol.identity import Identity
 
 _CAUSES = {
@@ -36,9 +37,9 @@ _UNIX_2000 = 946684800
 
 
 class Board:
-    """The hardware of one node; `identity` names the board file and the Wi-Fi."""
+    """The hardware of one node; `identity`, or the ticket to claim one, names the board file and the Wi-Fi."""
 
-    def __init__(self, identity: "Identity") -> None:
+    def __init__(self, identity: "Identity | Ticket") -> None:
         self.name = identity.board
         self._pins: "Any" = __import__("boards." + identity.board, None, None, ("I2C",))
         self._wifi = Wifi(identity.wifi_ssid, identity.wifi_psk)
@@ -102,8 +103,9 @@ class Board:
         """From the hardware generator."""
         return int.from_bytes(os.urandom(4), "big") % below
 
-    def unique_id(self) -> bytes:
-        """The MAC address."""
+    @staticmethod
+    def unique_id() -> bytes:
+        """The MAC address; also of a board that has no identity yet."""
         return machine.unique_id()
 
     def mcu_cdeg(self) -> "int | None":

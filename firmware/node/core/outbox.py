@@ -254,6 +254,13 @@ class Outbox:
 
     # -- reporting --
 
+    def waiting(self) -> int:
+        """Entries that are not acknowledged yet; reads every segment, so ask seldom."""
+        count = sum(item.count for item in self._returned)
+        for segment in self._segments:
+            count += segment.count_left(self._files, self._view) + sum(item.count for item in segment.flying)
+        return count
+
     def oldest_s(self) -> int:
         """Age in seconds of the oldest entry that is not acknowledged; 0 when there is none or its time is unknown."""
         if not self._segments:

@@ -4,6 +4,8 @@
 {1: good slot, 2: slot on trial or "-", 3: tries left}. Stage 0 counts a try down before it runs it.
 """
 
+from hashlib import sha256
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from node.core.files import FilesDoor
@@ -12,7 +14,9 @@ PATH = "/slot.cbor"
 SLOTS = ("a", "b")
 NONE = "-"
 TRIES = 3
+MANIFEST = "manifest.cbor"  # protocol.manifest.PATH: a node hashes it, and has no need to read it
 _SIZE = 9
+_STEP = 512  # bytes that are hashed at a time
 
 
 class Pointer:
@@ -41,6 +45,20 @@ def decode(data: "bytes | None") -> Pointer:
     return found
 
 
+def digest(files: "FilesDoor", slot: str) -> bytes:
+    """The SHA-256 of the manifest of a slot, b"" when it has none (SPEC 11.1)."""
+    path = "/{}/{}".format(slot, MANIFEST)
+    view = memoryview(bytearray(_STEP))
+    at = 0
+    hashed = sha256()
+    count = files.read_into(path, at, view)
+    while count:
+        hashed.update(view[:count])
+        at += count
+        count = files.read_into(path, at, view)
+    return hashed.digest() if at else b""
+
+
 class Slots:
     """What the running application knows and decides about the slots. `running` is the slot it was started from."""
 
@@ -48,6 +66,7 @@ class Slots:
         self._files = files
         self._pointer = decode(files.read(PATH))
         self.running = running
+        self.manifest = digest(files, running)
 
     @property
     def on_trial(self) -> bool:

@@ -92,6 +92,7 @@ class Reporter:
             kind=app.identity.kind,
             board=app.identity.board,
             slot=app.slots.running,
+            manifest=app.slots.manifest,
             config_desired=app.config.desired,
             config_applied=app.config.applied,
             config_error=app.config.error,

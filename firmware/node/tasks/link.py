@@ -76,7 +76,7 @@ class Link:
         self._random = random
         self._log = log
         self._power_on = power_on
-        self._tls = Tls(clock, identity, set_rtc, heap) if secure else None
+        self._tls = Tls(clock, identity.ca, (identity.cert, identity.key), set_rtc, heap) if secure else None
         self._backoff = Backoff(random)
         self._broker = 0  # index of the broker to try
         self._closing = self._renewing = False

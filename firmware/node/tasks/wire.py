@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from typing import Any, Callable
 
     from node.core.clock import Clock
-    from protocol.identity import Identity
 
 TLS_BLOCK = 17 * 1024  # bytes: the largest single allocation of mbedTLS is its 16 KiB input buffer
 
@@ -46,7 +45,7 @@ def address_of(ip: str, port: int) -> "Any":
 
 
 class Tls:
-    """Mutual TLS: our certificate, and only a broker that the fleet's CA signed for. Keeps the parsed certificates.
+    """TLS to a server that the fleet's CA signed for, mutual with `pair`, our (certificate, key). Keeps them parsed.
 
     `set_rtc(utc_s)` sets the clock that certificates are checked against, `heap()` gives (free bytes, largest block or
     None)."""
@@ -54,12 +53,14 @@ class Tls:
     def __init__(
         self,
         clock: "Clock",
-        identity: "Identity",
+        ca: bytes,
+        pair: "tuple[bytes, bytes] | None",
         set_rtc: "Callable[[int], None] | None",
         heap: "Callable[[], tuple[int, int | None]] | None",
     ) -> None:
         self._clock = clock
-        self._identity = identity
+        self._ca = ca
+        self._pair = pair
         self._set_rtc = set_rtc
         self._heap = heap
         self._context: "ssl.SSLContext | None" = None
@@ -67,7 +68,7 @@ class Tls:
     def context(self) -> "ssl.SSLContext":
         """For one handshake now: there is memory for it, and the board's clock is not before the certificates.
 
-        Raises MqttError(LOW_MEMORY), and ValueError when the identity holds no certificate."""
+        Raises MqttError(LOW_MEMORY), and ValueError for what is no certificate."""
         gc.collect()
         largest = self._heap()[1] if self._heap else None
         if largest is not None and largest < TLS_BLOCK:
@@ -77,8 +78,9 @@ class Tls:
         if self._context is None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.verify_mode = ssl.CERT_REQUIRED  # type: ignore[attr-defined]
-            context.load_verify_locations(cadata=self._identity.ca)
-            context.load_cert_chain(self._identity.cert, self._identity.key)
+            context.load_verify_locations(cadata=self._ca)
+            if self._pair is not None:
+                context.load_cert_chain(self._pair[0], self._pair[1])
             self._context = context
         return self._context
 
