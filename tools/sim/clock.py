@@ -46,6 +46,12 @@ class VirtualClock:
         self._settle()
         return (self._start + self.elapsed_ms) % PERIOD
 
+    def ticks_us(self, real_us: int) -> int:
+        """Microseconds from the board's start, which wrap; `real_us` is the real clock with the origin of `real_ms`."""
+        self._settle()
+        within = 0 if self._leap > 0 else real_us - self._real * 1000
+        return ((self._start + self.elapsed_ms) * 1000 + within) % PERIOD
+
     def set_rate(self, rate: int) -> None:
         """Run at `rate` thousandths of real time from now on."""
         self._settle()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tools.sim.world import World
 
 I2C_PARTS: "dict[str, type[I2cPart]]" = {"sen66": Sen66, "bme280": Bme280}
-FITTED = {"air": ("sen66", "bme280"), "light": ()}  # I2C parts of a kind of node
+FITTED = {"air": ("sen66", "bme280"), "light": (), "none": ()}  # I2C parts of a kind of node
 
 
 class Bench:
