@@ -1,0 +1,164 @@
+"""One board of the bench, and the way of bringing it up: off, loader, program. No step is ever tried a second time.
+
+A board whose loader does not answer, or that takes no flash, is broken for the whole run: its tests are the bench's
+fault. A board that takes the flash and then crashes is the product's.
+"""
+
+import enum
+from pathlib import Path
+
+from fleet.errors import FleetError
+from fleet.flashing.console import Answer, Condition, Console, Report
+from fleet.flashing.esptool import Esptool
+from fleet.hil import power, results
+from fleet.hil.inventory import Bench, Board
+from fleet.hil.power.virtual import Virtual
+from hil_tests.harness import crashes
+from hil_tests.harness.city import City, CommandError
+from hil_tests.harness.run import Run, Standing
+from hil_tests.harness.stimulus import Stimulus, VirtualStimulus
+from hil_tests.harness.verdict import InfrastructureError, ProductError, bench_fault
+
+FLASH_S = 300.0  # 2 MB at 115 200 baud take 180 s
+SHOWN = 6  # lines of a console in a reason
+
+
+class State(enum.Enum):
+    """Where a board stands."""
+
+    OFF = "off"
+    LOADER = "loader"
+    APP = "app"
+
+
+class BenchBoard:
+    """A board that this process holds."""
+
+    def __init__(self, row: Board, bench: Bench, run: Run, recorder: results.Recorder) -> None:
+        self.row = row
+        self.switch = power.driver(row)
+        self.recorder = recorder
+        self._bench = bench
+        self._run = run
+
+    @property
+    def id(self) -> str:
+        """Its name on the bench."""
+        return self.row.id
+
+    @property
+    def url(self) -> str:
+        """Its port."""
+        return self.row.port
+
+    @property
+    def pins(self) -> str:
+        """The name of its pin map."""
+        return self.row.pins or f"{self.row.chip}_{self.row.kind}"
+
+    @property
+    def standing(self) -> Standing:
+        """What is known about it."""
+        return self._run.standing(self.id)
+
+    def stimulus(self) -> Stimulus | None:
+        """What this bench can do to it from outside; None where nothing is wired to it that we can drive."""
+        return VirtualStimulus(self.switch) if isinstance(self.switch, Virtual) else None
+
+    def rate(self) -> float:
+        """How fast its time runs against ours."""
+        stimulus = self.stimulus()
+        return stimulus.rate() if stimulus else 1.0
+
+    def settle(self, node: str, settings: bool) -> None:
+        """It is that node, with the settings that the suites begin with or with others."""
+        self._run.keep(self.id, Standing(True, node, settings))
+
+    def spoil(self) -> None:
+        """What is on it cannot be relied on any more: the next test that needs a node gets a new one."""
+        self._run.keep(self.id, Standing(checked=self.standing.checked))
+
+    # -- the way up --
+
+    def to_loader(self) -> None:
+        """Power it, and make sure that it is what the inventory says; once in a run. InfrastructureError."""
+        self.power_on()
+        if self.standing.checked:
+            return
+        try:
+            found = Esptool(self.url, chip="auto", baud=self.row.baud).identify()
+        except FleetError as error:
+            raise bench_fault(f"the loader of {self.id} does not answer", error) from error
+        if found.chip != self.row.chip:
+            raise InfrastructureError(f"{self.id} is an {found.chip}, and {self._bench.path} says {self.row.chip}")
+        self.recorder.board(self.id, results.READY, mac=found.mac)
+        self._run.keep(self.id, Standing(checked=True))
+
+    def to_app(self, city: City, firmware: Path | None) -> str:
+        """Make it a node of `city` that reports; its id. It keeps that of an earlier test when it still has it."""
+        known = self.standing.node
+        if known and self._runs(known):
+            return known
+        name = f"hil-{self.id[:20]}-{self._run.number()}"
+        self._flash(city, name, firmware)
+        self.settle(name, False)
+        return name
+
+    def power_on(self) -> None:
+        """Give it power; InfrastructureError when the switch fails."""
+        try:
+            self.switch.on()
+        except FleetError as error:
+            raise bench_fault(f"cannot power {self.id}", error) from error
+
+    def power_off(self) -> None:
+        """Take its power away; InfrastructureError when the switch fails."""
+        try:
+            self.switch.off()
+        except FleetError as error:
+            raise bench_fault(f"cannot switch off {self.id}", error) from error
+
+    def _runs(self, node: str) -> bool:
+        answer = self._look()
+        return answer.report is not None and answer.report.node == node and answer.report.state == "node"
+
+    def _look(self) -> Answer:
+        try:
+            with Console(self.url) as console:
+                return console.identify()
+        except FleetError as error:
+            raise bench_fault(f"the console of {self.id}", error) from error
+
+    def _flash(self, city: City, name: str, firmware: Path | None) -> None:
+        """Flash and provision in one go, and believe it only when the node itself reports."""
+        words = self.flash_words(city, name, firmware)
+        try:
+            done = city.fleet(*words, "--force", "--yes", timeout_s=FLASH_S)
+        except CommandError as error:
+            raise self._verdict(error) from error
+        report = done["boards"][0]
+        self.recorder.board(
+            self.id, results.READY, firmware=str(report.get("version", "")), manifest=str(report.get("manifest", ""))
+        )
+
+    def flash_words(self, city: City, name: str, firmware: Path | None) -> list[str]:
+        """The command that makes this board the node `name`."""
+        base = ["--micropython", self._bench.about.micropython] if self._bench.about.micropython else []
+        source = ["--firmware", str(firmware)] if firmware else []
+        place = ["--broker", city.broker_of(self.id), "--ntp", city.time_of(self.id)]
+        what = ["--kind", self.row.kind, "--board", self.pins, "--baud", str(self.row.baud)]
+        return ["board", "flash", "--port", self.url, "--node", name, *what, *place, *base, *source]
+
+    def _verdict(self, error: CommandError) -> Exception:
+        """Whose fault it is that there is no node: a program that says on the console how it died is the product's."""
+        answer = self._look()
+        found = crashes.find(answer.lines)
+        if found:
+            return ProductError(f"{self.id} crashes after it was flashed: {'; '.join(found[-SHOWN:])}")
+        if answer.condition in (Condition.PANIC, Condition.BOOT_LOOP):
+            return ProductError(f"{self.id} was flashed, and {answer.condition}: {' | '.join(answer.lines[-SHOWN:])}")
+        return InfrastructureError(f"{self.id} cannot be flashed: {error.message} ({error.hint})")
+
+    def report(self) -> Report | None:
+        """What it says about itself when it is asked, with nobody else at its port."""
+        return self._look().report
