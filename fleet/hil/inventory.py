@@ -69,6 +69,15 @@ class About:
     micropython: str = field(
         default="", metadata=key("The base image for its boards, as `fleet board flash --micropython` takes it.")
     )
+    address: str = field(
+        default="127.0.0.1", metadata=key("This computer as the boards reach it: a name or an address.", form=r"\S+")
+    )
+    wifi_ssid: str = field(
+        default="", metadata=key("The Wi-Fi of its boards; empty for virtual ones.", form=r".{0,32}")
+    )
+    wifi_psk_file: str = field(
+        default="", metadata=key("A file (mode 600) whose first line is the key of that Wi-Fi.", path=True)
+    )
 
 
 @dataclass(frozen=True)
