@@ -1,11 +1,18 @@
-"""LittleFS images as MicroPython reads them: the file system of a node, built and read on the host."""
+"""LittleFS images as MicroPython reads them: the file system of a node, built and read on the host.
 
+Every file of the program has a place of its own, found by its name, with gaps between them: whatever changes in one
+file, the blocks of most others stay as they are, and need not be written again.
+"""
+
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from littlefs import LittleFS
+from littlefs import LFSConfig, LittleFS, UserContext
+from littlefs.errors import LittleFSError
 
-from fleet.flashing.firmware import Firmware
+from fleet.errors import FleetError, VerificationError
+from fleet.flashing.firmware import STAGE_0, Firmware
 from protocol.identity import PATH, Identity
 
 BLOCK = 4096  # bytes that one erase sets
@@ -22,6 +29,9 @@ _AS_MICROPYTHON: dict[str, Any] = {
     "block_cycles": 100,
     "name_max": 255,
 }
+_FIRST = 32  # blocks for folders, in front of the files of the program
+_PLACES = 192  # blocks over which these are spread: about twice as many as they fill
+_FILLER = "/.filler"
 
 
 def files_of(firmware: Firmware, identity: Identity | None = None) -> dict[str, bytes]:
@@ -31,25 +41,104 @@ def files_of(firmware: Firmware, identity: Identity | None = None) -> dict[str, 
     return files if identity is None else {**files, PATH: identity.encode()}
 
 
+def is_program(path: str) -> bool:
+    """Whether a file belongs to the program of a node, and not to the node."""
+    return path.startswith(SLOT) or path.removeprefix("/") in STAGE_0
+
+
 def build(files: Mapping[str, bytes], size: int = SIZE) -> bytes:
-    """A LittleFS image of `size` bytes that holds `files`."""
-    fs = LittleFS(block_count=size // BLOCK, **_AS_MICROPYTHON)
-    for path, data in files.items():
-        fs.makedirs(path.rpartition("/")[0] or "/", exist_ok=True)
-        with fs.open(path, "wb") as file:
-            file.write(data)
-    return bytes(fs.context.buffer)
+    """A LittleFS image of `size` bytes that holds `files`; the same files give the same image.
+
+    FleetError when they do not fit.
+    """
+    flash = _Flash(size)
+    try:
+        fs = LittleFS(context=flash, block_count=size // BLOCK, **_AS_MICROPYTHON)
+        _place(fs, flash, {path: data for path, data in files.items() if is_program(path)})
+        for path, data in files.items():
+            if not is_program(path):
+                _write(fs, path, data)
+    except LittleFSError as error:
+        total = sum(map(len, files.values()))
+        raise FleetError(f"{total} bytes of files do not fit into {size} bytes", cause=str(error)) from error
+    return bytes(flash.buffer)
 
 
 def read(image: bytes) -> dict[str, bytes]:
-    """{absolute path: contents} of every file in a LittleFS image."""
-    fs = LittleFS(block_count=len(image) // BLOCK, mount=False, **_AS_MICROPYTHON)
-    fs.context.buffer = bytearray(image)
-    fs.mount()
+    """{absolute path: contents} of every file; VerificationError when it is no LittleFS, or a damaged one."""
+    return _read(image)[0]
+
+
+def used(image: bytes) -> list[int]:
+    """The blocks that a reader of the image looks at, in order. What is in any other block has no meaning."""
+    return sorted(_read(image)[1].looked_at)
+
+
+def _place(fs: LittleFS, flash: "_Flash", files: Mapping[str, bytes]) -> None:
+    """Write the program, each file at its place or behind it when that is taken."""
+    for folder in sorted({path.rpartition("/")[0] for path in files} - {""}):
+        fs.makedirs(folder, exist_ok=True)
+    with fs.open(_FILLER, "wb") as filler:
+        filled = 0
+        for place, path in sorted((_FIRST + zlib.crc32(path.encode()) % _PLACES, path) for path in files):
+            while flash.reach < place:
+                filler.write(b"\xff" * _room(filled))
+                filler.flush()
+                filled += 1
+            _write(fs, path, files[path])
+    fs.remove(_FILLER)
+
+
+def _room(index: int) -> int:
+    """Bytes that block `index` of a file holds, beside the pointers to others before it (LittleFS SPEC.md, CTZ)."""
+    return BLOCK - 4 * (index & -index).bit_length()
+
+
+def _write(fs: LittleFS, path: str, data: bytes) -> None:
+    fs.makedirs(path.rpartition("/")[0] or "/", exist_ok=True)
+    with fs.open(path, "wb") as file:
+        file.write(data)
+
+
+def _read(image: bytes) -> "tuple[dict[str, bytes], _Flash]":
+    flash = _Flash(len(image))
+    flash.buffer = bytearray(image)
     found = {}
-    for folder, _, names in fs.walk("/"):
-        for name in names:
-            path = f"{folder.rstrip('/')}/{name}"
-            with fs.open(path, "rb") as file:
-                found[path] = file.read()
-    return found
+    try:
+        fs = LittleFS(context=flash, block_count=len(image) // BLOCK, mount=False, **_AS_MICROPYTHON)
+        fs.mount()
+        for folder, _, names in fs.walk("/"):
+            for name in names:
+                path = f"{folder.rstrip('/')}/{name}"
+                with fs.open(path, "rb") as file:
+                    found[path] = file.read()
+    except LittleFSError as error:
+        raise VerificationError("the file system cannot be read", cause=str(error)) from error
+    return found, flash
+
+
+class _Flash(UserContext):  # type: ignore[misc]  # littlefs is not typed
+    """The memory of an image, which knows what was looked at and how far allocation has come.
+
+    LittleFS allocates in a ring that begins anywhere; `reach` is the number of blocks from the first to the last.
+    (Its own methods do the same, and describe each call to the log, which takes most of the time.)
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.looked_at: set[int] = set()
+        self.reach = 0
+        self._first: int | None = None
+
+    def read(self, cfg: LFSConfig, block: int, off: int, size: int) -> bytearray:
+        """LittleFS reads."""
+        self.looked_at.add(block)
+        return self.buffer[block * BLOCK + off : block * BLOCK + off + size]
+
+    def prog(self, cfg: LFSConfig, block: int, off: int, data: bytes) -> int:
+        """LittleFS programs."""
+        if block > 1:  # not the pair of the superblock and the root
+            self._first = block if self._first is None else self._first
+            self.reach = max(self.reach, (block - self._first) % cfg.block_count + 1)
+        self.buffer[block * BLOCK + off : block * BLOCK + off + len(data)] = data
+        return 0

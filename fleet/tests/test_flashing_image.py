@@ -1,10 +1,12 @@
 """The image that a node boots from: what goes in comes out, and the firmware is the manifest's."""
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from fleet.errors import FleetError, NotFoundError
+from fleet.errors import FleetError, NotFoundError, VerificationError
 from fleet.flashing import firmware, image
 from protocol import manifest
 from protocol.identity import Identity
@@ -12,6 +14,13 @@ from protocol.identity import Identity
 IDENTITY = Identity(
     node="air-1", kind="air", board="esp32_air", boot0=1, ca=b"ca", cert=b"c", key=b"k", brokers=["b:1"]
 )
+
+_RANDOM = random.Random(3)
+FILES = {  # as many and as large as those of the firmware
+    f"/a/node/{folder}/{number}.mpy": _RANDOM.randbytes(_RANDOM.randrange(100, 5000))
+    for folder in ("air", "board", "core", "core/mqtt", "drivers", "light", "tasks")
+    for number in range(14)
+}
 
 
 def small(top: Path, **files: str) -> Path:
@@ -70,3 +79,58 @@ def test_a_mistake_in_a_module_is_told_in_the_words_of_the_compiler(tmp_path: Pa
 def test_a_directory_without_a_firmware_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no firmware in"):
         firmware.load(tmp_path)
+
+
+def test_an_image_is_a_function_of_the_files() -> None:
+    files = {"/a/x.mpy": b"x" * 5000, "/boot.py": b"boot", "/data/q/1": b"1" * 100}
+    assert image.build(files) == image.build(dict(reversed(files.items())))
+
+
+def test_what_is_in_blocks_that_are_not_used_does_not_matter() -> None:
+    files = {"/a/x.mpy": b"x" * 9000, "/id.cbor": b"id", "/data/q/1": bytes(3000)}
+    found = bytearray(image.build(files))
+    blocks = image.used(found)
+    for block in set(range(len(found) // image.BLOCK)) - set(blocks):
+        found[block * image.BLOCK : (block + 1) * image.BLOCK] = bytes(range(256)) * 16
+    assert image.read(found) == files
+    assert image.used(found) == blocks
+
+
+SIZES = {"4 MB": 512, "two slots in 4 MB": 240, "8 MB": 1536, "16 MB": 3584}
+CHANGES = {
+    "a constant": lambda data: data[:-1] + b"!",
+    "a line more": lambda data: data + b"x" * 40,
+    "a block more": lambda data: data + b"x" * image.BLOCK,
+    "half of it": lambda data: data[: len(data) // 2],
+}
+
+
+@pytest.mark.parametrize("blocks", SIZES.values(), ids=SIZES)
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_of_one_module_changes_few_blocks(blocks: int, change: Callable[[bytes], bytes]) -> None:
+    files = dict(FILES)
+    before = image.build(files, blocks * image.BLOCK)
+    for path in sorted(files)[::20]:
+        after = image.build({**files, path: change(files[path])}, len(before))
+        changed = [block for block in image.used(after) if _block(before, block) != _block(after, block)]
+        assert 0 < len(changed) * 100 < 15 * len(image.used(after)), path
+
+
+def test_a_module_more_changes_few_blocks() -> None:
+    before, after = image.build(FILES), image.build({**FILES, "/a/node/core/new.mpy": bytes(2000)})
+    assert sum(_block(before, block) != _block(after, block) for block in image.used(after)) < 12
+
+
+def test_files_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(FleetError, match="do not fit"):
+        image.build({"/a/x": bytes(80 * image.BLOCK)}, 64 * image.BLOCK)
+
+
+@pytest.mark.parametrize("data", [b"\xff" * 16 * image.BLOCK, bytes(16 * image.BLOCK)])
+def test_what_is_no_file_system_is_refused(data: bytes) -> None:
+    with pytest.raises(VerificationError, match="cannot be read"):
+        image.read(data)
+
+
+def _block(data: bytes, block: int) -> bytes:
+    return data[block * image.BLOCK : (block + 1) * image.BLOCK]
