@@ -51,7 +51,7 @@ def build(files: Mapping[str, bytes], size: int = SIZE) -> bytes:
 
     FleetError when they do not fit.
     """
-    flash = _Flash(size)
+    flash = _Flash(b"\xff" * size)
     try:
         fs = LittleFS(context=flash, block_count=size // BLOCK, **_AS_MICROPYTHON)
         _place(fs, flash, {path: data for path, data in files.items() if is_program(path)})
@@ -101,8 +101,7 @@ def _write(fs: LittleFS, path: str, data: bytes) -> None:
 
 
 def _read(image: bytes) -> "tuple[dict[str, bytes], _Flash]":
-    flash = _Flash(len(image))
-    flash.buffer = bytearray(image)
+    flash = _Flash(image)
     found = {}
     try:
         fs = LittleFS(context=flash, block_count=len(image) // BLOCK, mount=False, **_AS_MICROPYTHON)
@@ -117,15 +116,15 @@ def _read(image: bytes) -> "tuple[dict[str, bytes], _Flash]":
     return found, flash
 
 
-class _Flash(UserContext):  # type: ignore[misc]  # littlefs is not typed
+class _Flash(UserContext):
     """The memory of an image, which knows what was looked at and how far allocation has come.
 
     LittleFS allocates in a ring that begins anywhere; `reach` is the number of blocks from the first to the last.
     (Its own methods do the same, and describe each call to the log, which takes most of the time.)
     """
 
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
+    def __init__(self, data: bytes) -> None:
+        super().__init__(buffer=bytearray(data))
         self.looked_at: set[int] = set()
         self.reach = 0
         self._first: int | None = None
