@@ -35,6 +35,7 @@ TIME_QUALITY = {  # by TQ_* of protocol.records
 _SYMBOLS = {
     "1": "",
     "1/cm3": "1/cm³",
+    "By": "B",
     "Cel": "°C",
     "V.A": "VA",
     "W.h": "Wh",

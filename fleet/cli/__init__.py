@@ -18,7 +18,10 @@ SECTIONS = {
         "backup": "Write configuration, keys and database to one file.",
         "completion": "Print the completion script of a shell.",
     },
-    "Bench": {"board": "Flash, provision, watch and examine boards at serial ports."},
+    "Bench": {
+        "board": "Flash, provision, watch and examine boards at serial ports.",
+        "hil": "Test nodes on the boards of a bench, real or virtual.",
+    },
     "Nodes": {"node": "List, show, follow, order, configure and retire nodes."},
     "Data": {"data": "Look at measured values, and export them."},
 }

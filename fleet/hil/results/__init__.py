@@ -29,7 +29,7 @@ from fleet.hil.results.model import (
     Run,
 )
 from fleet.hil.results.recorder import ARTEFACTS, Recorder, Test
-from fleet.hil.results.store import begin, end, ended, expected, load, now, runs
+from fleet.hil.results.store import Follower, begin, end, load, now, runs
 
 __all__ = [
     "ARTEFACTS",
@@ -44,6 +44,7 @@ __all__ = [
     "UNUSED",
     "Artefact",
     "BoardFacts",
+    "Follower",
     "Measurement",
     "Recorder",
     "Result",
@@ -51,8 +52,6 @@ __all__ = [
     "Test",
     "begin",
     "end",
-    "ended",
-    "expected",
     "load",
     "now",
     "runs",

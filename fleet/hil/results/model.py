@@ -37,7 +37,7 @@ class Measurement:
 
     def __str__(self) -> str:
         limits = f" ({'ok' if self.ok else 'NOT'} {self.limits})" if self.limits else ""
-        return f"{self.value:g}{f' {self.unit}' if self.unit else ''}{limits}"
+        return f"{self.value:.6g}{'' if self.unit in ('', '1') else f' {self.unit}'}{limits}"
 
     def property(self) -> tuple[str, str]:
         """Name and text of a JUnit property (`item.user_properties.append(...)`, with junit_family = xunit1)."""
@@ -79,6 +79,7 @@ class BoardFacts:
     chip: str = ""
     kind: str = ""
     tags: tuple[str, ...] = ()
+    power: str = ""  # the driver of its switch
     state: str = UNUSED
     reason: str = ""  # why it is broken or in quarantine
     mac: str = ""

@@ -49,14 +49,32 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def ended(directory: Path) -> list[Result]:
-    """The tests that have ended so far, in no particular order of workers: for showing progress."""
-    return [_result(tree) for kind, tree in lines(directory) if kind == "ended"]
+class Follower:
+    """Reads the parts of a run while they grow: what is new since the last call, whole lines only."""
 
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.expected = 0  # tests that were collected; 0 = not known yet
+        self._read: dict[Path, int] = {}
 
-def expected(directory: Path) -> int:
-    """How many tests the run has collected; 0 = not known yet."""
-    return max((int(tree.get("count", 0)) for kind, tree in lines(directory) if kind == "expected"), default=0)
+    def ended(self) -> list[Result]:
+        """The tests that have ended since the last call."""
+        found = []
+        for kind, tree in self._lines():
+            if kind == "ended":
+                found.append(_result(tree))
+            elif kind == "expected":
+                self.expected = max(self.expected, int(tree.get("count", 0)))
+        return found
+
+    def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for path in sorted((self.directory / PARTS).glob("*.jsonl")):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                data = file.read(MAX_FILE)
+            whole = data[: data.rfind(b"\n") + 1]
+            self._read[path] = self._read.get(path, 0) + len(whole)
+            yield from _trees(whole)
 
 
 def _merged(directory: Path) -> Run:
@@ -64,10 +82,13 @@ def _merged(directory: Path) -> Run:
     boards = {board.id: board for board in run.boards}
     open_tests: dict[tuple[Any, ...], Result] = {}
     results = []
+    expected = 0
     for kind, tree in lines(directory):
         if kind == "board":
             old = boards.get(str(tree.get("id"))) or BoardFacts(str(tree.get("id")))
             boards[old.id] = _board(old, tree)
+        elif kind == "expected":
+            expected = max(expected, int(tree.get("count", 0)))
         elif kind in ("begun", "ended"):
             result = _result(tree)
             key = (result.test, result.repeat, result.worker, result.started)
@@ -79,7 +100,7 @@ def _merged(directory: Path) -> Run:
     died = "it did not end: its process died, or the run was stopped"
     results += [replace(result, outcome=INFRASTRUCTURE, message=died) for result in open_tests.values()]
     results.sort(key=lambda result: (result.started, result.test, result.repeat))
-    return replace(run, boards=tuple(boards.values()), results=tuple(results), expected=expected(directory))
+    return replace(run, boards=tuple(boards.values()), results=tuple(results), expected=expected)
 
 
 def _board(old: BoardFacts, tree: Mapping[str, Any]) -> BoardFacts:
@@ -92,13 +113,18 @@ def _board(old: BoardFacts, tree: Mapping[str, Any]) -> BoardFacts:
 
 
 def lines(directory: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(kind, tree) of every whole line of every part; the last one of a process that died may be torn."""
+    """(kind, tree) of every whole line of every part."""
     for path in sorted((directory / PARTS).glob("*.jsonl")):
         with path.open("rb") as file:
-            for line in file.read(MAX_FILE).splitlines():
-                with contextlib.suppress(ValueError, AttributeError):
-                    tree = json.loads(line)
-                    yield str(tree.pop("kind", "")), tree
+            yield from _trees(file.read(MAX_FILE))
+
+
+def _trees(data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The last line of a process that died may be torn."""
+    for line in data.splitlines():
+        with contextlib.suppress(ValueError, AttributeError):
+            tree = json.loads(line)
+            yield str(tree.pop("kind", "")), tree
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -1,0 +1,142 @@
+"""What the sections of the page are made of: headings, marks, and one result in full."""
+
+import os
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from fleet.export import symbol
+from fleet.hil.report.html import Safe, el
+from fleet.hil.results import (
+    BROKEN,
+    FAILED,
+    INFRASTRUCTURE,
+    OUTCOMES,
+    PASSED,
+    QUARANTINED,
+    READY,
+    SKIPPED,
+    UNUSED,
+    Artefact,
+    Measurement,
+    Result,
+    Run,
+)
+
+MARKS = {
+    PASSED: "✓",
+    FAILED: "✕",
+    INFRASTRUCTURE: "▲",
+    QUARANTINED: "◆",
+    SKIPPED: "○",
+    READY: "✓",
+    BROKEN: "▲",
+    UNUSED: "○",
+}
+SHORT = 10  # characters of a commit
+_MINUTE = 60
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run, and where its directory is, as seen from the page."""
+
+    run: Run
+    base: str
+
+    @classmethod
+    def of(cls, run: Run, directory: Path, place: Path) -> "Shown":
+        """For a page in the directory `place`."""
+        return cls(run, os.path.relpath(directory.absolute(), place))
+
+    def link(self, path: str) -> str:
+        """The address of a file of the run."""
+        return urllib.parse.quote(os.path.normpath(os.path.join(self.base, path)))
+
+
+def section(anchor: str, title: str, note: str, *children: Safe) -> Safe:
+    """A section with its heading."""
+    return el("section", el("h2", title, el("small", note)), *children, id=anchor)
+
+
+def mark(outcome: str) -> Safe:
+    """The sign of an outcome, in its colour."""
+    return el("span", MARKS[outcome], class_=f"mark t-{outcome}")
+
+
+def tags(words: Sequence[str]) -> Safe:
+    """Words in boxes."""
+    return el("span", *(el("span", word, class_="tag") for word in words), class_="tags")
+
+
+def legend() -> Safe:
+    """What the colours of outcomes mean."""
+    keys = [el("span", el("i", class_=f"o-{outcome}"), outcome, class_="key") for outcome in OUTCOMES]
+    return el("p", *keys, class_="keys")
+
+
+def several(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def test_name(test_id: str) -> str:
+    """The suite and the test, without folders: `boot: the node reports after power on`."""
+    path, _, name = test_id.partition("::")
+    suite = readable(path.rsplit("/", 1)[-1].removesuffix(".py"))
+    return f"{suite}: {readable(name)}" if name else suite
+
+
+def readable(name: str) -> str:
+    """The name of a test as the sentence that it is, limits as people write them; parameters stay as they are."""
+    sentence, bracket, parameters = name.partition("[")
+    words = (
+        sentence.removeprefix("test_").replace("_", " ").replace("<=", "≤").replace(">=", "≥").replace(" .. ", " to ")
+    )
+    return f"{words} [{parameters}" if bracket else words
+
+
+def lasted(run: Run) -> str:
+    """`12 min 30 s`; nothing for a run that did not end."""
+    if not run.ended:
+        return ""
+    seconds = int((datetime.fromisoformat(run.ended) - datetime.fromisoformat(run.started)).total_seconds())
+    return f"{seconds // _MINUTE} min {seconds % _MINUTE} s" if seconds >= _MINUTE else f"{seconds} s"
+
+
+def result_in_full(of: Shown, result: Result) -> list[Safe | None]:
+    """All about one result of a run."""
+    facts = [("test", result.test), ("began", result.started), ("took", f"{result.seconds:.1f} s")]
+    facts += [("seed", str(result.seed))] if result.seed is not None else []
+    return [
+        pairs(facts),
+        _measured(result.measurements),
+        el("pre", result.detail, tabindex="0") if result.detail else None,
+        _artefacts(of, result.artefacts),
+    ]
+
+
+def pairs(rows: Sequence[tuple[str, str]]) -> Safe:
+    """Names and values in two columns."""
+    return el("dl", *([el("dt", name), el("dd", value)] for name, value in rows), class_="pairs")
+
+
+def _measured(measurements: Sequence[Measurement]) -> Safe | None:
+    rows = [
+        el(
+            "tr",
+            el("td", mark(PASSED if one.ok else FAILED)),
+            el("td", one.name),
+            el("td", f"{one.value:.6g} {symbol(one.unit)}", class_="n"),
+            el("td", readable(one.limits), class_="facts"),
+        )
+        for one in measurements
+    ]
+    return el("div", el("table", *rows, class_="measured"), class_="scroll") if rows else None
+
+
+def _artefacts(of: Shown, found: Sequence[Artefact]) -> Safe | None:
+    links = [el("a", one.name, href=of.link(one.path)) for one in found]
+    return el("p", *links, class_="links") if links else None
