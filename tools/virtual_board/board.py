@@ -1,16 +1,16 @@
 """The board: power, resets, the loader, the program, and what goes over its serial port."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 from tools.switchboard import WorldClock
 from tools.virtual_board import boot
 from tools.virtual_board.boot import MACHINE_CAUSE, BootError, Cause
 from tools.virtual_board.chips import Chip
+from tools.virtual_board.chores import Chores
 from tools.virtual_board.doors import Door
 from tools.virtual_board.flash import Cut, FlashChip, PowerCut
 from tools.virtual_board.lines import Event
@@ -22,6 +22,7 @@ from tools.virtual_board.trouble import Trouble
 
 LEAP_S = 600.0  # for a leap, at most
 RETRY_S = 1.0  # a chip that finds nothing to start resets and tries again
+WATCHDOG_S = 0.1  # from its start to the reset; long enough for the host to lock its registers again
 _PENDING_MAX = 1 << 16  # bytes from the host that wait for a reset to be over
 _BROWN_OUT = b"\r\nBrownout detector was triggered\r\n\r\n"
 _PANIC = b"\r\nGuru Meditation Error: Core  1 panic'ed (Unhandled debug exception). \r\n\r\nRebooting...\r\n"
@@ -70,7 +71,7 @@ class Board:
         self.cause = Cause.POWER_ON
         self.boots = self.resets = self.watchdogs = 0
         self.program: Program | None = None
-        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.chores = Chores()
         self._make_program = make_program
         self._log = SerialLog(setup.directory / "serial.log")
         self._loader: Loader | None = None
@@ -79,7 +80,6 @@ class Board:
         self._pending: list[tuple[Door, bytes]] = []
         self._later: asyncio.TimerHandle | None = None
         self._wake_at_s: float | None = None  # world time
-        self._tasks: set[asyncio.Task[None]] = set()
 
     # -- orders from outside
 
@@ -158,8 +158,7 @@ class Board:
         """End everything that runs."""
         async with self._turn:
             await self._stop(State.OFF)
-        for task in list(self._tasks):
-            task.cancel()
+        self.chores.cancel()
         self.port.close()
         self.flash.close()
         self._log.close()
@@ -229,7 +228,7 @@ class Board:
 
     def _retry(self, cause: Cause) -> None:
         self._enter(State.HALTED)
-        self._later = asyncio.get_running_loop().call_later(RETRY_S, lambda: self._spawn(self._try_again(cause)))
+        self._later = asyncio.get_running_loop().call_later(RETRY_S, lambda: self.chores.do(self._try_again(cause)))
 
     async def _try_again(self, cause: Cause) -> None:
         async with self._turn:
@@ -240,8 +239,7 @@ class Board:
     def _load(self) -> None:
         """Into the loader of the ROM."""
         spi = SpiFlash(self.trouble.values["flash-id"] or self.flash.size)
-        watchdog = partial(self._reset_soon, Cause.BOOT_WATCHDOG)
-        registers = Registers(self.chip, self.setup.mac, spi, self.port.host_baud, watchdog)
+        registers = Registers(self.chip, self.setup.mac, spi, self.port.host_baud, self._watchdog_started)
         self._loader = Loader(self.chip, self.flash, registers, self._from_loader, self._loader_left)
         self._enter(State.ROM)
 
@@ -264,7 +262,7 @@ class Board:
             self._say(data)
 
     def _ended(self, end: End) -> None:
-        self._spawn(self._follow(self.program, end))
+        self.chores.do(self._follow(self.program, end))
 
     async def _follow(self, program: Program | None, end: End) -> None:
         """What comes after the end of `program`."""
@@ -322,7 +320,7 @@ class Board:
         elif self.state in _STARTED:
             sync = -1 if door.lines or self.trouble.on("deaf-reset") else data.find(SYNC_BEGIN)
             if sync >= 0:
-                self._spawn(self._synced(data[sync:]))
+                self.chores.do(self._synced(data[sync:]))
             elif self.program is not None and not self.trouble.on("hang"):
                 self.program.feed(data)
 
@@ -350,7 +348,7 @@ class Board:
             self._reset_soon(Cause.PIN)
 
     def _lines(self, event: Event) -> None:
-        self._spawn(self.hold() if event is Event.HOLD else self.reset(download=event is Event.DOWNLOAD))
+        self.chores.do(self.hold() if event is Event.HOLD else self.reset(download=event is Event.DOWNLOAD))
 
     def _to_loader(self, loader: Loader, data: bytes) -> None:
         loader.spoil_md5 = self.trouble.values["bad-md5"]
@@ -378,21 +376,15 @@ class Board:
     def _say_lines(self, lines: tuple[str, ...]) -> None:
         self._say("".join(line + "\r\n" for line in lines).encode())
 
+    def _watchdog_started(self) -> None:
+        """As `esptool --after watchdog-reset` does it."""
+        self._cancel_later()
+        self._later = asyncio.get_running_loop().call_later(WATCHDOG_S, self._reset_soon, Cause.BOOT_WATCHDOG)
+
     # -- helpers
 
     def _reset_soon(self, cause: Cause, download: bool = False) -> None:
-        self._spawn(self.reset(cause, download))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        """A transition that fails is the end of the process: `failed` says why."""
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
-            self.failed.set_exception(error)
+        self.chores.do(self.reset(cause, download))
 
     def _cancel_later(self) -> None:
         if self._later is not None:
