@@ -36,7 +36,7 @@ _SKIPPED = re.compile(r"at (0x[0-9a-f]{8}) already in flash")
 _WROTE = re.compile(r"Wrote (\d+) bytes(?: \((\d+) compressed\))? at (0x[0-9a-f]{8})")
 _COMPARED = re.compile(r"Verification (successful|failed) \(digest")
 
-Progress = Callable[[int, int], None]  # (bytes done, bytes in all)
+Progress = Callable[[int, int], object]  # (bytes done, bytes in all)
 
 
 @dataclass(frozen=True)

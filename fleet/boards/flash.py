@@ -1,0 +1,341 @@
+"""Flashes one board: base image, partition table and file system in one run of esptool, and only what differs.
+
+    ask      who is there; a node whose records are not delivered yet is refused
+    compare  a board that reports the right program is left alone when the MD5 of all of it is right, too
+    keep     identity, ticket and records of a node are read, to be written into the new file system
+    write    what differs, found by the chip's MD5
+    prove    the board starts, and only its own report counts
+
+A board is read and written in this order, so whatever goes wrong before `write` has changed nothing, and what goes
+wrong in it is made good by doing the same again.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from fleet.boards.rescue import Rescue
+from fleet.errors import FleetError, NotAllowedError, NotFoundError, TimedOutError, UsageError, VerificationError
+from fleet.flashing import image, keep, layout, partitions
+from fleet.flashing.base import Base, Shelf
+from fleet.flashing.console import Answer, Condition, Console, Report, refusal
+from fleet.flashing.esptool import Esptool, Found, Options, Written
+from fleet.flashing.firmware import Firmware
+from fleet.flashing.partitions import Partition
+from fleet.flashing.piece import Piece, size_of
+from fleet.flashing.pinmaps import PinMap
+from fleet.flashing.remote import Remote
+from protocol.report import DAMAGED
+
+FLASHED = "flashed"  # results
+UNCHANGED = "unchanged"
+WRITTEN = "written"  # and not started, as it was asked for
+PLANNED = "planned"
+_RESTART = b"\x03\x04"  # a prompt starts its program again
+_PROMPT_S = 1.0
+_RESTART_S = 6.0  # an ESP32 takes 2 to 4
+_STAYS = ("no-reset", "no-reset-stub")
+
+
+class Phase(StrEnum):
+    """What is being done with a board."""
+
+    ASK = "asking"
+    LOOK = "looking"
+    KEEP = "reading"
+    COMPARE = "comparing"
+    WRITE = "writing"
+    START = "starting"
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far it is; `total` is 0 where nobody can say."""
+
+    phase: Phase
+    done: int = 0
+    total: int = 0
+
+
+Notify = Callable[[Step], object]
+Belongings = Callable[[Found], Mapping[str, bytes]]  # what a new node needs in its file system
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What boards are to become. `pins` are the pin maps that they may have, none for any.
+
+    `force` writes everything, `erase` gives up what is on the board, `yes` also what is not delivered yet.
+    """
+
+    firmware: Firmware
+    shelf: Shelf
+    options: Options = field(default_factory=Options)
+    pins: tuple[PinMap, ...] = ()
+    force: bool = False
+    erase: bool = False
+    yes: bool = False
+    dry_run: bool = False
+    belongings: Belongings | None = None
+
+
+@dataclass(frozen=True)
+class Flashed:
+    """How it ended. `written` are bytes of flash, `line` those that went over the line, `size` all that it is."""
+
+    result: str
+    chip: str
+    mac: str
+    flash_size: int
+    base: str  # version or name of the base image; empty when it was left as it is
+    report: Report | None
+    kept: int = 0  # files of the node
+    written: int = 0
+    line: int = 0
+    size: int = 0
+
+
+def flash(
+    url: str,
+    wish: Wish,
+    notify: Notify = lambda step: None,
+    environ: Mapping[str, str] = os.environ,
+    stop: threading.Event | None = None,
+) -> Flashed:
+    """Flash the board at `url`; the errors of fleet.errors say what is wrong with it and what to try."""
+    return _Job(url, wish, notify, environ, stop).run()
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A chip and what it is to hold."""
+
+    found: Found
+    base: Base | None
+    files: Partition
+
+    @property
+    def base_pieces(self) -> list[Piece]:
+        return [] if self.base is None else self.base.pieces()
+
+
+class _Job:
+    """One board on its way."""
+
+    def __init__(
+        self, url: str, wish: Wish, notify: Notify, environ: Mapping[str, str], stop: threading.Event | None
+    ) -> None:
+        self._url = url
+        self._wish = wish
+        self._notify = notify
+        self._loader = Esptool(url, wish.options, environ, stop)
+        self._remote = Remote(url, environ)
+        self._rescue = Rescue.of(environ)
+
+    def run(self) -> Flashed:
+        """All of it."""
+        answer = self._ask()
+        target = self._current(answer)
+        if target is not None:
+            return self._prove(_flashed(UNCHANGED, target), answer.report.node if answer.report else "")
+        kept = self._read_over_prompt(answer)
+        with _held(self._url), self._restarted():
+            target = self._look(answer)
+            if self._wish.dry_run:
+                return replace(_flashed(PLANNED, target), report=answer.report)
+            kept = self._belongings(answer, target.found, kept)
+            files = image.build({**image.files_of(self._wish.firmware), **kept}, target.files.size)
+            pieces = target.base_pieces + layout.pieces(files, target.files.offset, fine=answer.report is not None)
+            self._rescue.save(target.found.mac, kept)
+            written = self._write(pieces, target.found.flash_size)
+        done = _flashed(FLASHED if written.flash else UNCHANGED, target)
+        done = replace(done, kept=len(kept), written=written.flash, line=written.line, size=size_of(pieces))
+        done = self._prove(done, keep.node_of(kept))
+        self._rescue.forget(target.found.mac)
+        return done
+
+    def _ask(self) -> Answer:
+        """Who is there; NotAllowedError for a node with records that nobody else has."""
+        self._notify(Step(Phase.ASK))
+        with Console(self._url) as console:
+            answer = console.identify()
+            if answer.condition is Condition.PROMPT:  # it may be ours, without an identity
+                console.write(_RESTART)
+                with contextlib.suppress(TimedOutError):
+                    answer = replace(answer, report=console.wait_report(_RESTART_S))
+        report = answer.report
+        if report is not None and report.waiting and not (self._wish.yes or self._wish.dry_run):
+            raise NotAllowedError(
+                f"{report.node} at {self._url} has {report.waiting} entries that are not delivered yet",
+                hint="let it connect first, or add --yes: what can be read is kept",
+            )
+        return answer
+
+    def _current(self, answer: Answer) -> "_Target | None":
+        """The board, when it reports the right program and the MD5 of every part of it is right, too."""
+        wish, report = self._wish, answer.report
+        if report is None or wish.force or wish.erase or wish.dry_run or wish.belongings:
+            return None
+        if (report.manifest, report.fw) != (wish.firmware.manifest, wish.firmware.version):
+            return None
+        with _held(self._url), self._restarted():
+            target = self._look(answer)
+            self._notify(Step(Phase.COMPARE))
+            files = image.build(image.files_of(wish.firmware), target.files.size)
+            pieces = target.base_pieces + layout.program(files, target.files.offset)
+            if self._loader.same(pieces, target.found.flash_size):
+                return target
+        with contextlib.suppress(FleetError), Console(self._url) as console:
+            console.wait_report()  # it was reset: let it come up before it is stopped again
+        return None
+
+    def _read_over_prompt(self, answer: Answer) -> dict[str, bytes] | None:
+        """What belongs to the node, the quick way; None when that way is closed."""
+        if self._wish.erase:
+            return {}
+        if self._wish.dry_run or answer.condition not in (Condition.REPORT, Condition.PROMPT):
+            return None
+        self._notify(Step(Phase.KEEP))
+        try:
+            return keep.from_prompt(self._remote, lambda done, total: self._notify(Step(Phase.KEEP, done, total)))
+        except FleetError:
+            return None
+
+    def _look(self, answer: Answer) -> "_Target":
+        """The chip, checked against everything that was asked for."""
+        self._notify(Step(Phase.LOOK))
+        found = self._loader.look()
+        _check_pins(self._url, self._wish, found, answer.report)
+        base = self._base(found, answer)
+        rows = partitions.parse(found.table) if base is None else base.table
+        return _Target(found, base, partitions.files(rows, found.flash_size))
+
+    def _base(self, found: Found, answer: Answer) -> Base | None:
+        """The base image; None where nobody named one, none is there, and the board has one that works."""
+        shelf = self._wish.shelf
+        try:
+            return shelf.find(found.chip)
+        except NotFoundError:
+            works = answer.condition in (Condition.REPORT, Condition.PROMPT)
+            if shelf.is_named or self._wish.erase or not works:
+                raise
+            return None
+
+    def _belongings(self, answer: Answer, found: Found, kept: dict[str, bytes] | None) -> dict[str, bytes]:
+        """What the node is to find again, and what somebody gives it."""
+        if not self._wish.erase:
+            kept = self._saved(found, kept, answer.report is None)
+        kept = kept or {}
+        if self._wish.belongings is None:
+            return kept
+        new = self._wish.belongings(found)
+        same = keep.node_of(kept) == keep.node_of(new)
+        return {**(kept if same else {}), **new}
+
+    def _saved(self, found: Found, kept: dict[str, bytes] | None, may_be_torn: bool) -> dict[str, bytes]:
+        """What is on the board; or, when an earlier attempt broke off, what that one had read from it."""
+        rescued = self._rescue.load(found.mac) if may_be_torn else {}
+        try:
+            if kept is None:
+                kept = keep.from_loader(
+                    self._loader, found, lambda done, total: self._notify(Step(Phase.KEEP, done, total))
+                )
+        except NotAllowedError:
+            if not rescued:
+                raise
+        return rescued if rescued and not (kept and keep.node_of(kept)) else kept or {}
+
+    def _write(self, pieces: list[Piece], flash_size: int) -> Written:
+        wish = self._wish
+        self._notify(Step(Phase.WRITE, 0, size_of(pieces)))
+        return self._loader.write(
+            pieces,
+            flash_size,
+            every=wish.force,
+            erase=wish.erase,
+            progress=lambda done, total: self._notify(Step(Phase.WRITE, done, total)),
+        )
+
+    def _prove(self, done: Flashed, node: str) -> Flashed:
+        """`done` with the report of the board; VerificationError when it reports something else."""
+        if self._wish.options.after in _STAYS:
+            return replace(done, result=WRITTEN)
+        self._notify(Step(Phase.START))
+        with Console(self._url) as console:
+            try:
+                report = console.wait_report()
+            except TimedOutError:
+                if console.identify(_PROMPT_S).condition is not Condition.PROMPT:
+                    raise
+                console.write(_RESTART)  # it came up while nobody listened
+                report = console.wait_report()
+        _check_report(self._url, report, self._wish.firmware, node)
+        return replace(done, report=report)
+
+    @contextlib.contextmanager
+    def _restarted(self) -> Iterator[None]:
+        """Whatever breaks off in here leaves no chip in its loader, as far as its port has a line for that."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(FleetError), Console(self._url) as console:
+                console.reset()
+            raise
+
+
+def _flashed(result: str, target: _Target) -> Flashed:
+    found, base = target.found, target.base
+    version = "" if base is None else base.version or base.name
+    return Flashed(result, found.chip.name, found.mac, found.flash_size, version, None)
+
+
+def _check_pins(url: str, wish: Wish, found: Found, report: Report | None) -> None:
+    """UsageError when the board cannot be what was asked for."""
+    if not wish.pins:
+        return
+    fits = [pins.name for pins in wish.pins if pins.chip == found.chip.name]
+    if not fits:
+        names = " or ".join(sorted({pins.chip for pins in wish.pins}))
+        raise UsageError(f"{url}: the chip is {found.chip.name}, and what was asked for is for {names}")
+    if report is not None and report.board and report.board not in fits and wish.belongings is None:
+        raise UsageError(
+            f"{report.node or 'the board'} at {url} is {report.board}",
+            cause=f"what was asked for is {' or '.join(fits)}",
+            hint="leave --kind and --board away, or make it another node: --node",
+        )
+
+
+def _check_report(url: str, report: Report, firmware: Firmware, node: str) -> None:
+    """VerificationError when a report is not that of what was flashed."""
+    if (report.manifest, report.fw) != (firmware.manifest, firmware.version):
+        raise VerificationError(
+            f"{url} runs another program than was flashed",
+            cause=f"it reports {report.fw} {report.manifest[:12]} from slot {report.slot}, "
+            f"and this is {firmware.version} {firmware.manifest[:12]}",
+            hint="flash it with --force; does its boot.py choose another slot?",
+        )
+    if report.state == DAMAGED or node not in ("", report.node):
+        raise VerificationError(
+            f"{url} does not have its identity any more",
+            cause=f"it reports {report.node or report.state}, and it was {node}",
+            hint=f"give it a new one: fleet board provision {node}",
+        )
+
+
+@contextlib.contextmanager
+def _held(url: str) -> Iterator[None]:
+    """Nobody closes the port in between: on some the last one to leave resets the board."""
+    if "://" in url:
+        yield
+        return
+    try:
+        handle = os.open(url, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise refusal(url, error) from error
+    try:
+        yield
+    finally:
+        os.close(handle)
