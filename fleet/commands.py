@@ -45,7 +45,7 @@ def send(
 ) -> list[CommandView]:
     """Give every node the command, to be run within `lifetime_s` (0 = whenever it comes back).
 
-    UsageError when the contract has no room for it, NotAllowedError for a retired node; then no node gets it.
+    UsageError when the contract has no room for it, NotAllowedError for a node that is not accepted; then no node gets it.
     """
     expires_s = now_s + lifetime_s if lifetime_s else 0
     try:
@@ -55,8 +55,8 @@ def send(
             f"{name} cannot be sent like this", cause=str(error), hint="use a shorter name or value"
         ) from error
     for node in nodes:
-        if store.nodes.get(node).standing is not Standing.ACCEPTED:
-            raise NotAllowedError(f"{node} is retired", hint="it takes no commands any more")
+        if (standing := store.nodes.get(node).standing) is not Standing.ACCEPTED:
+            raise NotAllowedError(f"{node} is {standing}", hint="only an accepted node takes commands")
     return [
         store.commands.add(secrets.token_bytes(ID_BYTES), node, name, args, now_s, expires_s, actor) for node in nodes
     ]

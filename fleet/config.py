@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 from fleet.errors import ConfigError, NotAllowedError, NotFoundError
 
 T = TypeVar("T")
 FILE = "fleet.toml"
+CLAIM_PATH = "/api/v1/claim"
 MAX_FILE = 1 << 20  # bytes; the commented default has about 4 000
 EMBEDDED = "embedded"
 EXTERNAL = "external"
@@ -102,6 +104,26 @@ class NodesConfig:
 
 
 @dataclass(frozen=True)
+class ClaimConfig:
+    """Where boards without an identity ask for one, with a ticket and its proof (docs/howto/claim-in-the-field.md)."""
+
+    listen: str = _key(
+        "",
+        'The address that `fleet serve` binds for it, such as "0.0.0.0"; empty = boards cannot claim.',
+        form=r"\S*",
+    )
+    port: int = _key(8443, "The port of HTTPS.", 1, 65535)
+    urls: tuple[str, ...] = _key(
+        (),
+        "What goes into new tickets, tried in order. Empty = the broker's host and the port above.",
+        form=r"https://[A-Za-z0-9.-]+(:[0-9]+)?(/\S*)?",
+    )
+    days: int = _key(365, "How long a new ticket is valid.", 1, _DAYS)
+    pending: int = _key(1000, "Boards of one batch that may wait to be accepted.", 1, 1 << 20)
+    retry_s: int = _key(60, "How often a board that waits asks again.", 1, 300)
+
+
+@dataclass(frozen=True)
 class StoreConfig:
     """Where records are kept, and for how long."""
 
@@ -129,6 +151,7 @@ class Config:
     broker: BrokerConfig = BrokerConfig()
     pki: PkiConfig = PkiConfig()
     nodes: NodesConfig = NodesConfig()
+    claim: ClaimConfig = ClaimConfig()
     store: StoreConfig = StoreConfig()
     ingest: IngestConfig = IngestConfig()
 
@@ -168,6 +191,22 @@ class Config:
             ) from error
 
     @property
+    def claim_key_file(self) -> Path:
+        """The secret behind every ticket, 32 bytes in hexadecimal."""
+        return self.certs_dir / "claim.key"
+
+    @property
+    def claim_urls(self) -> tuple[str, ...]:
+        """Where new tickets send boards."""
+        return self.claim.urls or (f"https://{self.broker.host}:{self.claim.port}{CLAIM_PATH}",)
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """The host names and addresses that the server's certificate must hold."""
+        hosts = [urlsplit(url).hostname or "" for url in self.claim_urls]
+        return tuple(dict.fromkeys((self.broker.host, *self.broker.names, *hosts)))
+
+    @property
     def log_dir(self) -> Path:
         """Log files."""
         return self.directory / "log"
@@ -187,6 +226,7 @@ _SECTIONS: tuple[tuple[str, type[Any]], ...] = (
     ("broker", BrokerConfig),
     ("pki", PkiConfig),
     ("nodes", NodesConfig),
+    ("claim", ClaimConfig),
     ("store", StoreConfig),
     ("ingest", IngestConfig),
 )

@@ -70,8 +70,8 @@ def plan(store: Store, nodes: Sequence[str], values: Mapping[str, str], back: It
     default = {row_of(name)[0] for name in back} | {row[0] for row, _ in parsed.values() if wanted[row[0]] == row[5]}
     changes = []
     for node in nodes:
-        if store.nodes.get(node).standing is not Standing.ACCEPTED:
-            raise NotAllowedError(f"{node} is retired", hint="it takes no configuration any more")
+        if (standing := store.nodes.get(node).standing) is not Standing.ACCEPTED:
+            raise NotAllowedError(f"{node} is {standing}", hint="only an accepted node takes a configuration")
         desired = store.configs.get(node)
         before = dict(desired.values) if desired else {}
         after = {key: value for key, value in {**before, **wanted}.items() if key not in default}

@@ -88,6 +88,8 @@ def _files(patient: Patient) -> Iterator[Finding]:
     config = patient.config
     private = [config.directory, *config.ca_dir.glob("*.key"), *config.certs_dir.glob("*.key"), config.service_id_file]
     loose = [path for path in private if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
+    if not config.claim_key_file.exists():
+        yield Finding("files", WARN, f"no {config.claim_key_file.name}: boards cannot claim an identity", "fleet init")
     if loose:
         names = " ".join(str(path) for path in loose)
         yield Finding("files", FAIL, "others may read " + names, f"chmod go= {names}")
@@ -102,9 +104,10 @@ def _certificates(patient: Patient) -> Iterator[Finding]:
         yield _certificate(path, authority, patient.now_s)
     if config.broker.kind == EMBEDDED:
         path = config.certs_dir / "server.pem"
-        missing = pki.missing_names(pki.load_cert(path), (config.broker.host, *config.broker.names))
+        names = config.server_names if config.claim.listen else (config.broker.host, *config.broker.names)
+        missing = pki.missing_names(pki.load_cert(path), names)
         if missing:
-            text = f"does not hold {_some(missing)} of fleet.toml: whoever reaches the broker by that refuses it"
+            text = f"does not hold {_some(missing)} of fleet.toml: whoever reaches this fleet by that refuses it"
             yield Finding("certificate server", WARN, text, _again(path))
 
 

@@ -22,25 +22,43 @@ class Kind(StrEnum):
 class Standing(StrEnum):
     """Whether the fleet trusts a node."""
 
+    PENDING = "pending"  # it claimed, and nobody has accepted it
     ACCEPTED = "accepted"
     RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node as it was provisioned. Its id is its certificate's CN and its MQTT client id (SPEC 2.2)."""
+    """A node as it was provisioned, or has asked to be. Its id is its certificate's CN and its MQTT client id (SPEC 2.2)."""
 
     id: str
     kind: Kind
     board: str
     standing: Standing = Standing.ACCEPTED
-    cert_serial: int = 0  # of the certificate in force
+    cert_serial: int = 0  # of the certificate in force; 0 while it has none
     cert_sha256: str = ""  # hex, of its DER
     cert_until_s: int = 0  # its notAfter
     boot0: int = 0  # minutes since 1970 at provisioning; boot numbers start above it
     added_s: int = 0
     retired_s: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The claim of one board: the ticket that it has proved, and what became of it. Its node is there too."""
+
+    mac: str  # hex, of its chip
+    node: str
+    batch: str
+    until_s: int  # end of the ticket
+    firmware: str
+    first_s: int  # asked for the first time
+    last_s: int
+    accepted_s: int | None = None
+    accepted_by: str = ""
+    issued_s: int | None = None  # an identity was given out, the last time
+    issues: int = 0  # how often
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from fleet import selection
@@ -18,8 +18,15 @@ MAX_TAG = 128  # characters of a value
 _TAG_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 
 
-def select(store: Store, ids: Iterable[str], where: str, now_s: int, retired: bool = False) -> list[NodeView]:
-    """The nodes that are named and fit, by id; all that fit when none is named, without the retired ones unless asked.
+TRUSTED = frozenset({Standing.ACCEPTED})
+PRESENT = frozenset({Standing.ACCEPTED, Standing.PENDING})
+EVERY = frozenset(Standing)
+
+
+def select(
+    store: Store, ids: Iterable[str], where: str, now_s: int, standings: Collection[Standing] = TRUSTED
+) -> list[NodeView]:
+    """The nodes that are named and fit, by id; when none is named, all of these standings that fit.
 
     NotFoundError for an id that does not exist; SelectionError for a wrong expression or an attribute no node has.
     """
@@ -33,8 +40,7 @@ def select(store: Store, ids: Iterable[str], where: str, now_s: int, retired: bo
     return [
         view
         for view in views
-        if (view.node.id in wanted or (not wanted and (retired or view.node.standing is Standing.ACCEPTED)))
-        and fits(view)
+        if (view.node.id in wanted or (not wanted and view.node.standing in standings)) and fits(view)
     ]
 
 
@@ -56,9 +62,10 @@ RESERVED = frozenset(attributes(NodeView(Node("", Kind.AIR, ""), None, None, 0),
 
 
 def presence(view: NodeView, service_runs: bool) -> str:
-    """ "online", "offline", "never" (not heard of yet) or "retired"; "unknown" while no service listens."""
-    if view.node.standing is Standing.RETIRED:
-        return "retired"
+    """ "online", "offline", "never" (not heard of yet), "pending" (not accepted yet) or "retired"; "unknown" while no
+    service listens."""
+    if view.node.standing is not Standing.ACCEPTED:
+        return view.node.standing.value
     if view.state is None:
         return "never"
     if not service_runs:

@@ -61,8 +61,8 @@ class Request:
 def users(config: Config, register: Register) -> list[User]:
     """Whom the broker admits: the managers' certificates and those of accepted nodes."""
     found = [manager(pki.load_cert(config.certs_dir / f"{name}.pem")) for name in MANAGERS]
-    found += [User(node.id, node.cert_serial) for node in register.all() if node.standing is Standing.ACCEPTED]
-    return found
+    trusted = (node for node in register.all() if node.standing is Standing.ACCEPTED and node.cert_serial)
+    return found + [User(node.id, node.cert_serial) for node in trusted]
 
 
 def sync(config: Config, register: Register) -> None:
@@ -112,22 +112,26 @@ class Provisioner:
         return made
 
     def renew(self, request: Request) -> Identity:
-        """A new key and certificate for a node that exists, say after a repair; the old certificate ends at once."""
+        """A new key and certificate for a node that exists, say after a repair; the old certificate ends at once.
+
+        Also the first one of a node that claimed and was accepted."""
         with _alone(self._config):
             now = self._now_s()
             old = self._accepted(request.node)
             issued = self._authority.issue_node(request.node, self._config.pki.node_days, now)
-            self._authority.revoke(self._config.ca_dir, old.cert_serial, now)
+            self._revoke(old, now)
             self._register.replace(_certified(replace(old, kind=request.kind, board=request.board), issued.cert, now))
             self._apply()
             return self._identity(request, issued, now)
 
     def retire(self, *nodes: str) -> None:
-        """Trust these nodes no more: their certificates are revoked, and the broker ends their connections."""
+        """Trust these nodes no more: their certificates are revoked, and the broker ends their connections.
+
+        Those that wait to be accepted are refused."""
         with _alone(self._config):
             now = self._now_s()
-            for old in [self._accepted(node) for node in nodes]:
-                self._authority.revoke(self._config.ca_dir, old.cert_serial, now)
+            for old in [self._present(node) for node in nodes]:
+                self._revoke(old, now)
                 self._register.replace(replace(old, standing=Standing.RETIRED, retired_s=now))
             self._apply()
 
@@ -141,10 +145,20 @@ class Provisioner:
                 )
             used.add(request.node)
 
-    def _accepted(self, node: str) -> Node:
+    def _revoke(self, node: Node, now: int) -> None:
+        if node.cert_serial:
+            self._authority.revoke(self._config.ca_dir, node.cert_serial, now)
+
+    def _present(self, node: str) -> Node:
         found = self._register.get(node)
-        if found.standing is not Standing.ACCEPTED:
+        if found.standing is Standing.RETIRED:
             raise NotAllowedError(f"{node} is retired", hint="provision a node with another id")
+        return found
+
+    def _accepted(self, node: str) -> Node:
+        found = self._present(node)
+        if found.standing is Standing.PENDING:
+            raise NotAllowedError(f"{node} is not accepted yet", hint=f"fleet node accept {node}")
         return found
 
     def _apply(self) -> None:

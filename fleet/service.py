@@ -18,8 +18,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,15 @@ LOG_FILES = 4
 _FORMAT = "%(asctime)s %(levelname)s %(threadName)s %(message)s"
 
 
-def run(config: Config, stop: threading.Event, nats_server: str | None = None) -> None:
+Beside = Callable[[Config, Store, logging.Logger], AbstractContextManager[str]]
+
+
+def run(config: Config, stop: threading.Event, nats_server: str | None = None, beside: Sequence[Beside] = ()) -> None:
     """Serve until `stop` is set. Prints one line `ready broker=HOST:PORT pid=PID` when nodes can connect.
 
-    `nats_server` is a program to use instead of the packaged one. NotAllowedError when another service runs on this
-    directory, UnreachableError when the broker does not start or does not let us in.
+    What runs `beside` adds a word to that line, or none. `nats_server` is a program to use instead of the packaged one.
+    NotAllowedError when another service runs on this directory, UnreachableError when the broker does not start or does
+    not let us in.
     """
     with ExitStack() as stack:
         stack.enter_context(_locked(config.directory / "service.lock"))
@@ -66,8 +70,9 @@ def run(config: Config, stop: threading.Event, nats_server: str | None = None) -
         provision.sync(config, store.nodes)
         broker = stack.enter_context(_broker(config, nats_server, log)) if config.broker.kind == EMBEDDED else None
         service = _Service(config, store, broker, log)
+        words = [stack.enter_context(other(config, store, log)) for other in beside]
         try:
-            service.serve(stop)
+            service.serve(stop, [word for word in words if word])
         finally:
             service.end()
             log.info("ended")
@@ -183,7 +188,7 @@ class _Service:
         self._deliver = Deliver(store, self._bus.publish)
         self._repeats: list[_Repeat] = []
 
-    def serve(self, stop: threading.Event) -> None:
+    def serve(self, stop: threading.Event, words: Sequence[str]) -> None:
         """Start everything, say so, and write figures until `stop`."""
         self._ingest.start()
         self._bus.start()
@@ -195,7 +200,7 @@ class _Service:
         ]
         self._repeats[-1].once()
         broker = self._config.broker
-        print(f"ready broker={broker.host}:{broker.port} pid={os.getpid()}", flush=True)
+        print(" ".join((f"ready broker={broker.host}:{broker.port} pid={os.getpid()}", *words)), flush=True)
         self._log.info("ready, fleet %s", fleet.__version__)
         stop.wait()
 

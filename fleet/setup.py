@@ -18,6 +18,7 @@ from fleet.errors import NotAllowedError, UsageError
 from fleet.store import Store
 
 _SECRET_BYTES = 10  # 80 bits
+_CLAIM_BYTES = 32  # as long as the codes that are made with it
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def plan(
         Step(config.certs_dir / "server.pem", "the broker's certificate", lambda: _make_server(config, now_s())),
         *(_manager_step(config, name, now_s) for name in provision.MANAGERS),
         Step(config.service_id_file, "the service's session", lambda: _make_service_id(config)),
+        Step(config.claim_key_file, "the key of claims", lambda: _make_claim_key(config)),
         Step(Path(config.store_url), "the database", lambda: _make_store(config)),
         Step(config.broker_dir / "nats.conf", "the broker's configuration", lambda: _make_broker(config)),
     )
@@ -111,8 +113,8 @@ def _authority(config: Config) -> pki.Authority:
 
 
 def _make_server(config: Config, now: int) -> None:
-    names = (config.broker.host, *config.broker.names)
-    _save(config, "server", _authority(config).issue_server(names, config.pki.service_days, now))
+    issued = _authority(config).issue_server(config.server_names, config.pki.service_days, now)
+    _save(config, "server", issued)
 
 
 def _manager_step(config: Config, name: str, now_s: Callable[[], int]) -> Step:
@@ -134,6 +136,11 @@ def _make_service_id(config: Config) -> None:
     """Random: who knows it could take over the session and what is queued in it, on a broker that does not bind
     client ids to certificates (docs/explain/broker-security.md)."""
     files.write_new(config.service_id_file, f"service-{secrets.token_hex(_SECRET_BYTES)}\n".encode())
+
+
+def _make_claim_key(config: Config) -> None:
+    """Who knows it can make a ticket for any chip, though none that is accepted without an operator."""
+    files.write_new(config.claim_key_file, f"{secrets.token_hex(_CLAIM_BYTES)}\n".encode())
 
 
 def _make_store(config: Config) -> None:

@@ -138,7 +138,7 @@ def export_values(
     if ends[0] >= ends[1]:
         raise UsageError("--until is not later than --since: nothing lies between", hint="exchange them")
     with opened(directory) as session:
-        chosen = [view.node.id for view in nodes.select(session.store, ids, where, int(time.time()), retired=True)]
+        chosen = [view.node.id for view in nodes.select(session.store, ids, where, int(time.time()), nodes.EVERY)]
         with _target(to) as file, _progress(file) as progress:
             if hourly:
                 hours = session.store.readings.hourly(chosen, *ends, wanted)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fleet.cli import human, node_config, node_live
+from fleet.cli import human, node_claim, node_config, node_live
 from fleet.cli.base import Group
 from fleet.cli.options import confirm, dry_run_option, fleet_option, output_option, where_option, yes_option
 from fleet.cli.output import Column, Output, View, moment, pairs
@@ -29,7 +29,7 @@ _COLOURS = {
     "retired": "bright_black",
     "never": "bright_black",
     "refused": "red",
-    "pending": "yellow",
+    "pending": "yellow",  # a board, or a configuration
     "failed": "red",
     "expired": "red",
     "done": "green",
@@ -168,7 +168,7 @@ _RECENT = 5  # events and commands in `node show`
 
 @click.group("node", cls=Group)
 def command() -> None:
-    """List, show, follow, order, configure and retire nodes."""
+    """List, show, follow, order, configure, accept and retire nodes."""
 
 
 @command.command("list", examples=("fleet node list", "fleet node list --where 'kind=air and version<1.4' -o name"))
@@ -179,13 +179,13 @@ def command() -> None:
 def list_nodes(retired: bool, where: str, out: Output, directory: Path) -> None:
     """List nodes and what each said last.
 
-    STATE is online, offline, never (not heard of yet), or unknown while the service does not run. CONFIG is default,
-    pending, applied or refused.
+    STATE is online, offline, never (not heard of yet), pending (not accepted yet), or unknown while the service does
+    not run. CONFIG is default, pending, applied or refused.
     """
     from fleet import nodes, status
 
     with opened(directory) as session:
-        found = nodes.select(session.store, (), where, out.now_s, retired)
+        found = nodes.select(session.store, (), where, out.now_s, nodes.EVERY if retired else nodes.PRESENT)
         runs = status.service_runs(session.store, out.now_s)
     rows = [_row(view, runs) for view in found]
     out.rows(NODES, rows, empty="No node fits." if where else "No nodes yet.")
@@ -261,7 +261,7 @@ def retire(ids: tuple[str, ...], yes: bool, dry_run: bool, out: Output, director
     """Trust nodes no more.
 
     Their certificates are revoked and their connections end; there is no way back. Their data stays; the id is never
-    used again.
+    used again. A board that waits to be accepted is refused.
     """
     from fleet import nodes
     from fleet.provision import Provisioner
@@ -335,3 +335,5 @@ command.add_command(node_live.tail)
 command.add_command(node_live.logs)
 command.add_command(node_live.order)
 command.add_command(node_config.command)
+command.add_command(node_claim.accept)
+command.add_command(node_claim.ticket)

@@ -3,6 +3,7 @@
     store = Store.open("fleet.db"); store.migrate()
     store.nodes      who there is, what each said last                  nodes.py
     store.configs    what configuration each shall have                 configs.py
+    store.claims     boards that asked for an identity                  claims.py
     store.commands   orders and how far they got                        commands.py
     store.readings   records: latest, ranges, hourly, completeness      readings.py
     store.journal    events, log lines, refused messages, figures       journal.py
@@ -16,6 +17,7 @@ their unit. Errors: NotFoundError for a node or command that does not exist, Unr
 from pathlib import Path
 
 from fleet.store import dialect
+from fleet.store.claims import Claims
 from fleet.store.commands import Commands
 from fleet.store.configs import Configs
 from fleet.store.intake import Intake
@@ -31,6 +33,7 @@ class Store:
     def __init__(self, where: str) -> None:
         self._engine = dialect.engine(where)
         self.nodes = Nodes(self._engine)
+        self.claims = Claims(self._engine)
         self.configs = Configs(self._engine)
         self.commands = Commands(self._engine)
         self.readings = Readings(self._engine)

@@ -71,11 +71,11 @@ class Nodes:
                 raise NotAllowedError(
                     f"there is a node {node.id} already", hint="choose another id: ids are never used again"
                 )
-            connection.execute(insert(schema.node).values(**_columns(node)))
+            connection.execute(insert(schema.node).values(**columns_of(node)))
 
     def replace(self, node: Node) -> None:
         """Keep new values of a node that exists: certificate, standing, board. Its tags are `set_tags`'s."""
-        values = _columns(node)
+        values = columns_of(node)
         del values["tags"]
         with writing(self._engine) as connection:
             key = key_of(connection, node.id)
@@ -138,7 +138,8 @@ def keys_of(connection: Connection, nodes: Iterable[str] | None) -> dict[int, st
     return {every[node]: node for node in (every if wanted is None else wanted)}
 
 
-def _columns(node: Node) -> dict[str, Any]:
+def columns_of(node: Node) -> dict[str, Any]:
+    """The row of a node, without its key."""
     return {
         "id": node.id,
         "kind": node.kind.value,

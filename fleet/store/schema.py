@@ -7,6 +7,7 @@ event         events, entry bytes as received            boot          when each
 rollup_1h     hourly statistics                          rollup_due    hours whose statistics are behind
 node_log      log lines                                  command       orders and how far they got
 dead_letter   what was refused, with the reason          service_stat  the service's own figures over time
+claim         boards that proved a ticket
 
 A node has an integer `key` here, so that the large tables do not repeat its name. The migrations in `migrations/`
 make these tables; a test compares the two.
@@ -52,6 +53,23 @@ node = Table(
     Column("tags", JSON, nullable=False),
     Column("last_seen_ms", BigInteger),
     Column("kept_hour", Integer, nullable=False, default=0),  # retention gave up every record of the hours before it
+)
+
+claim = Table(
+    "claim",
+    metadata,
+    Column("mac", Text, primary_key=True),  # hex, of the chip
+    Column("node", Integer, nullable=False, unique=True),
+    Column("batch", Text, nullable=False),
+    Column("until_s", BigInteger, nullable=False),
+    Column("firmware", Text, nullable=False),
+    Column("first_s", BigInteger, nullable=False),
+    Column("last_s", BigInteger, nullable=False),
+    Column("accepted_s", BigInteger),
+    Column("accepted_by", Text, nullable=False),
+    Column("issued_s", BigInteger),
+    Column("issues", Integer, nullable=False),
+    Index("claim_batch", "batch"),
 )
 
 node_state = Table(

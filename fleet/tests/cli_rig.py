@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,11 @@ def run(*args: str | Path, tty: bool = False) -> Result:
     return Result(code, out.getvalue(), err.getvalue())
 
 
-def make_fleet(directory: Path, **broker: object) -> Config:
+def make_fleet(directory: Path, claim: Mapping[str, object] | None = None, **broker: object) -> Config:
     """A complete fleet directory on free ports."""
     values = {"broker": {"host": "localhost", "port": free_port(), "listen": "127.0.0.1", **broker}}
+    if claim is not None:
+        values["claim"] = dict(claim)
     plan = setup.plan(directory, values)
     plan.carry_out()
     return plan.config

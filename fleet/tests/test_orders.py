@@ -196,7 +196,9 @@ def test_where_a_configuration_stands(store: Store, desired: int, applied: int, 
 
 def test_selecting_nodes(store: Store) -> None:
     def chosen(*ids: str, where: str = "", retired: bool = False) -> list[str]:
-        return [view.node.id for view in nodes.select(store, ids, where, NOW, retired)]
+        return [
+            view.node.id for view in nodes.select(store, ids, where, NOW, nodes.EVERY if retired else nodes.PRESENT)
+        ]
 
     assert chosen() == ["air-1", "air-2"]
     assert chosen(retired=True) == ["air-1", "air-2", "old-1"]

@@ -16,6 +16,7 @@ WHOLE = [
     "certs/service.pem",
     "certs/operator.pem",
     "certs/service.id",
+    "certs/claim.key",
     "fleet.db",
     "broker/nats.conf",
 ]
