@@ -45,7 +45,7 @@ def send(
 ) -> list[CommandView]:
     """Give every node the command, to be run within `lifetime_s` (0 = whenever it comes back).
 
-    UsageError when the contract has no room for it, NotAllowedError for a node that is not accepted; then no node gets it.
+    UsageError when the contract has no room for it, NotAllowedError for a node that is not accepted; then none gets it.
     """
     expires_s = now_s + lifetime_s if lifetime_s else 0
     try:
