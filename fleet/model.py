@@ -29,7 +29,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node as it was provisioned, or asked to be. Its id is its certificate's CN and its MQTT client id (SPEC 2.2)."""
+    """A node, provisioned or about to be. Its id is its certificate's CN and its MQTT client id (SPEC 2.2)."""
 
     id: str
     kind: Kind
