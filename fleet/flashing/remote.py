@@ -18,7 +18,7 @@ from fleet.errors import FleetError, NotAllowedError, TimedOutError, Unreachable
 from fleet.flashing import child
 from fleet.flashing.console import BAUD, PortLostError, open_port
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 15.0  # the longest takes 3 s, over a slow network
 FILE_MAX = 64 << 10  # bytes of a document
 _MARK = "@answer "  # of the one line that counts: drivers of the chip may print between ours
 _CHUNK = 192  # bytes per line of program: the board holds one at a time

@@ -156,7 +156,7 @@ SIGNS: tuple[Sign, ...] = (
     ),
     _sign(WATCHDOG, WARNING, r"[Tt]ask watchdog got triggered", "a task has not yielded for long"),
     _sign("restart", INFO, r"^Rebooting\.\.\.|^MPY: soft reboot", "the interpreter restarts"),
-    _sign("prompt", INFO, r"^MicroPython v\S+ on ", "the interpreter is at its prompt"),
+    _sign("prompt", INFO, r"^MicroPython \S+ on \d{4}-", "the interpreter is at its prompt"),
 )
 
 _BANNER = re.compile(r"MicroPython v?(\d{1,4}\.\d{1,4}\S{0,24}) on ")
