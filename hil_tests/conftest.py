@@ -17,9 +17,9 @@ from hil_tests.harness.board import BenchBoard
 from hil_tests.harness.city import City
 from hil_tests.harness.console import Console
 from hil_tests.harness.console_log import ConsoleLog
+from hil_tests.harness.keys import CONSOLE, ENDED, QUARANTINED, RECORD, SEAT, SESSION
 from hil_tests.harness.line import Line
 from hil_tests.harness.node import Node
-from hil_tests.harness.plugin import CONSOLE, ENDED, QUARANTINED, RECORD, SEAT, SESSION
 from hil_tests.harness.session import Session
 from hil_tests.harness.stimulus import Stimulus
 from hil_tests.harness.wire import Wire
@@ -107,11 +107,12 @@ def firmware(request: pytest.FixtureRequest) -> Path | None:
 
 
 @pytest.fixture
-def wire(city: City) -> Iterator[Wire]:
+def wire(city: City, record: results.Test) -> Iterator[Wire]:
     """Everything that nodes say while the test runs."""
     found = Wire(city.config)
     yield found
     found.close()
+    record.attach("wire.log", found.text())
 
 
 @pytest.fixture
@@ -163,8 +164,14 @@ def _mp_manager() -> None:
 
 
 @pytest.fixture
-def _listener() -> Any:
-    """No process that writes the log."""
+def _pexpect_logfile(record: results.Test) -> str:
+    """What `expect` reads."""
+    return str(record.directory() / "console.raw")
+
+
+@pytest.fixture
+def _listener(msg_queue: ConsoleLog) -> Any:
+    """No process that writes that file: the ConsoleLog has made it."""
     return SimpleNamespace(start=lambda: None)
 
 

@@ -13,6 +13,7 @@ from protocol.channels import REASON_FAIL_BRIGHT, REASON_OVERRIDE
 FULL = 200  # steps of 0.5 %
 RATED_W = 40.0
 TOLERANCE_W = RATED_W * 0.2  # as the node's own rules have it
+DARK_S = 60  # without a time: some records of it
 SETTLE_S = 90  # a fade, the soft start after a power cut, and the record that tells the level
 
 pytestmark = pytest.mark.kind("light")
@@ -99,6 +100,7 @@ def test_a_lamp_burns_while_its_node_does_not_know_the_time(
     board.power_off()
     board.power_on()
     console.report(30, asking=False)
+    node.sleep(DARK_S)
     since = node.now()
     city.heal(board.id)
     node.record(

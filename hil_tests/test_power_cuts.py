@@ -87,7 +87,7 @@ def test_power_fails_while_an_identity_is_written(
         stimulus.cut(after, keep)
         with console.lent("provision"):
             try:
-                city.fleet(*board.provision_words(city, node.name), "--yes")
+                city.board(*board.provision_words(city, node.name), "--yes")
             except CommandError as error:
                 console.log.note(f"provision: {error.message}")
         if stimulus.wait("off", 5):
@@ -95,7 +95,7 @@ def test_power_fails_while_an_identity_is_written(
         report = console.report(60)
         assert (report.node, report.state) == (node.name, "node")
         with console.lent("provision again"):
-            city.fleet(*board.provision_words(city, node.name), "--yes")
+            city.board(*board.provision_words(city, node.name), "--yes")
         since = node.now()
         node.state(ONLINE_S, since, online=True)
         assert node.settled(ONLINE_S).missing == 0

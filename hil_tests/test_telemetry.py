@@ -4,7 +4,7 @@ import pytest
 
 from hil_tests.conftest import SETTINGS, Measure
 from hil_tests.harness.console import Console
-from hil_tests.harness.node import Node, number
+from hil_tests.harness.node import Node, number, unit
 from protocol.records import FLAG_FAIL, FLAG_MISSING
 
 INTERVAL_S = SETTINGS["interval_s"]
@@ -31,14 +31,16 @@ LIGHT = {"v": (207, 253), "i": (0, 1), "p_active": (0, 80), "pf": (0, 1), "level
 def test_every_sensor_of_an_air_node_is_in_its_records(node: Node, measure: Measure) -> None:
     found = node.record(WARM_S + 2 * INTERVAL_S, fits=lambda values, flags: AIR.keys() <= values.keys() and not flags)
     for channel, (low, high) in AIR.items():
-        measure(channel, number(found.fields["values"][channel]), "1", low, high)
+        value = found.fields["values"][channel]
+        measure(channel, number(value), unit(value), low, high)
 
 
 @pytest.mark.kind("light")
 def test_meter_and_level_of_a_light_node_are_in_its_records(node: Node, measure: Measure) -> None:
     found = node.record(60, fits=lambda values, flags: LIGHT.keys() <= values.keys() and not flags)
     for channel, (low, high) in LIGHT.items():
-        measure(channel, number(found.fields["values"][channel]), "1", low, high)
+        value = found.fields["values"][channel]
+        measure(channel, number(value), unit(value), low, high)
 
 
 def test_records_follow_each_other_without_a_gap(node: Node) -> None:
@@ -62,7 +64,7 @@ def test_a_node_says_how_it_is(node: Node, console: Console, measure: Measure) -
         state.fields["slot"],
         state.fields["manifest"].hex(),
     )
-    health = node.shown()["node"]["health"]
+    health = node.shown()["health"]
     measure("heap_free", health["heap_free"], "By", low=20_000)
     measure("loop_lag_p95", health["loop_lag_p95_ms"] or 0, "ms", high=500)
     measure("task_restarts", health["task_restarts"], "1", high=0)

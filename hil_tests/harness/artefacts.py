@@ -5,7 +5,6 @@ import gzip
 from pathlib import Path
 
 from fleet.errors import FleetError
-from fleet.flashing.esptool import Esptool
 from fleet.hil import results
 from fleet.hil.power.virtual import Virtual
 from hil_tests.harness.board import BenchBoard
@@ -17,23 +16,18 @@ TAIL = 200_000  # bytes of a log
 def keep(board: BenchBoard, record: results.Test, bench: Session) -> None:
     """The flash, the broker's log and the service's. The console is kept in any case."""
     with contextlib.suppress(OSError, FleetError):
-        record.attach("flash.bin.gz", gzip.compress(_flash(board, record), 1))
-    config = bench.city.config
-    for log in sorted(config.log_dir.glob("*.log")):
+        record.attach("flash.bin.gz", gzip.compress(_flash(board), 1))
+    for log in bench.logs:
         with contextlib.suppress(OSError):
             record.attach(log.name, _tail(log))
 
 
-def _flash(board: BenchBoard, record: results.Test) -> bytes:
+def _flash(board: BenchBoard) -> bytes:
     """The whole flash chip: the file of a virtual board, or read over the line."""
     if isinstance(board.switch, Virtual):
         return (board.switch.path.parent / "flash.bin").read_bytes()
-    path = record.directory() / "flash.bin"
-    try:
-        Esptool(board.url, chip=board.row.chip, baud=board.row.baud).read_flash(path)
-        return path.read_bytes()
-    finally:
-        path.unlink(missing_ok=True)
+    loader = board.loader()
+    return loader.read(0, loader.look().flash_size)
 
 
 def _tail(path: Path) -> bytes:

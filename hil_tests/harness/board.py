@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fleet.errors import FleetError
 from fleet.flashing.console import Answer, Condition, Console, Report
-from fleet.flashing.esptool import Esptool
+from fleet.flashing.esptool import Esptool, Options
 from fleet.hil import power, results
 from fleet.hil.inventory import Bench, Board
 from fleet.hil.power.virtual import Virtual
@@ -86,23 +86,31 @@ class BenchBoard:
         if self.standing.checked:
             return
         try:
-            found = Esptool(self.url, chip="auto", baud=self.row.baud).identify()
+            found = self.loader("auto").look()
         except FleetError as error:
             raise bench_fault(f"the loader of {self.id} does not answer", error) from error
-        if found.chip != self.row.chip:
-            raise InfrastructureError(f"{self.id} is an {found.chip}, and {self._bench.path} says {self.row.chip}")
+        if found.chip.name != self.row.chip:
+            raise InfrastructureError(f"{self.id} is an {found.chip.name}, and no {self.row.chip} as its row says")
         self.recorder.board(self.id, results.READY, mac=found.mac)
         self._run.keep(self.id, Standing(checked=True))
+
+    def loader(self, chip: str = "") -> Esptool:
+        """Its loader, for one thing at a time; the board runs no program afterwards until it is reset."""
+        return Esptool(self.url, Options(chip or self.row.chip, self.row.baud))
 
     def to_app(self, city: City, firmware: Path | None) -> str:
         """Make it a node of `city` that reports; its id. It keeps that of an earlier test when it still has it."""
         known = self.standing.node
         if known and self._runs(known):
             return known
-        name = f"hil-{self.id[:20]}-{self._run.number()}"
+        name = self.new_name()
         self._flash(city, name, firmware)
         self.settle(name, False)
         return name
+
+    def new_name(self) -> str:
+        """The id of a node that never was: what is known of another one cannot be mistaken for it."""
+        return f"hil-{self.id[:20]}-{self._run.number()}"
 
     def power_on(self) -> None:
         """Give it power; InfrastructureError when the switch fails."""
@@ -133,7 +141,7 @@ class BenchBoard:
         """Flash and provision in one go, and believe it only when the node itself reports."""
         words = self.flash_words(city, name, firmware)
         try:
-            done = city.fleet(*words, "--force", "--yes", timeout_s=FLASH_S)
+            done = city.board(*words, "--erase", "--yes", timeout_s=FLASH_S)
         except CommandError as error:
             raise self._verdict(error) from error
         report = done["boards"][0]
@@ -142,12 +150,22 @@ class BenchBoard:
         )
 
     def flash_words(self, city: City, name: str, firmware: Path | None) -> list[str]:
-        """The command that makes this board the node `name`."""
+        """The command after `fleet board` that makes this board the node `name`."""
+        what = ["--node", name, "--kind", self.row.kind, "--board", self.pins]
+        return [*self.update_words(firmware), *what, *self._place(city)]
+
+    def update_words(self, firmware: Path | None) -> list[str]:
+        """The one that brings its program up to date and leaves the node as it is."""
         base = ["--micropython", self._bench.about.micropython] if self._bench.about.micropython else []
         source = ["--firmware", str(firmware)] if firmware else []
-        place = ["--broker", city.broker_of(self.id), "--ntp", city.time_of(self.id)]
-        what = ["--kind", self.row.kind, "--board", self.pins, "--baud", str(self.row.baud)]
-        return ["board", "flash", "--port", self.url, "--node", name, *what, *place, *base, *source]
+        return ["flash", "--port", self.url, "--baud", str(self.row.baud), *base, *source]
+
+    def provision_words(self, city: City, name: str) -> list[str]:
+        """The one that gives it the identity of `name` and touches nothing else."""
+        return ["provision", name, "--port", self.url, "--board", self.pins, *self._place(city)]
+
+    def _place(self, city: City) -> list[str]:
+        return ["--broker", city.broker_of(self.id), "--ntp", city.time_of(self.id)]
 
     def _verdict(self, error: CommandError) -> Exception:
         """Whose fault it is that there is no node: a program that says on the console how it died is the product's."""

@@ -1,13 +1,17 @@
 """The city as a test sees it: the fleet's directory, its command line, and the network between board and broker."""
 
 import contextlib
+import io
 import json
+import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fleet import cli
 from fleet import config as settings
 from fleet.broker import control
 from hil_tests.harness.verdict import InfrastructureError
@@ -32,8 +36,10 @@ class CommandError(AssertionError):
 class City:
     """One fleet for the whole run, whichever process asks."""
 
-    def __init__(self, keeper: Path) -> None:
+    def __init__(self, keeper: Path, wifi: Mapping[str, str]) -> None:
+        """`wifi` are the variables from which `fleet` takes the network of the boards."""
         self._keeper = keeper
+        self._environ = {**os.environ, **wifi}
         found = self._ask("found")
         self.address = str(found["address"])
         self.gates: dict[str, list[int]] = found["gates"]
@@ -81,15 +87,24 @@ class City:
         """SIGKILL to the service and with it the broker, then both anew. Only for tests that are alone in the city."""
         self._ask("kill-service")
 
-    def fleet(self, *words: str, timeout_s: float = COMMAND_S, own: bool = True) -> Any:
-        """What `fleet WORDS --json` prints; CommandError when it fails. `own`: the command is about this fleet."""
+    def fleet(self, *words: str) -> Any:
+        """What `fleet WORDS --json` prints about this fleet; CommandError when it fails. Not for boards."""
+        return json.loads(self._called(words, "--json"))
+
+    def board(self, *words: str, own: bool = True, timeout_s: float = COMMAND_S) -> Any:
+        """The same for `fleet board WORDS`, in a process of its own as it has programs to run.
+
+        `own`: the command is about this fleet.
+        """
         where = ("--fleet", str(self.directory)) if own else ()
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "fleet", *words, *where, "--json"],
+                [sys.executable, "-m", "fleet", "board", *words, *where, "--json"],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=timeout_s,
+                env=self._environ,
+                text=True,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
@@ -98,14 +113,19 @@ class City:
             raise CommandError(words, done.returncode, _error_in(done.stderr, done.stdout))
         return json.loads(done.stdout)
 
-    def rows_of(self, node: str) -> list[tuple[str, str]]:
-        """(time, channel) of every stored value of a node."""
-        words = ("data", "export", node, "-o", "jsonl", "--fleet", str(self.directory))
-        done = subprocess.run(
-            [sys.executable, "-m", "fleet", *words], capture_output=True, timeout=COMMAND_S, check=True
-        )
-        rows = map(json.loads, done.stdout.splitlines())
-        return [(row["time"], row["channel"]) for row in rows]
+    def rows_of(self, node: str) -> list[tuple[str, str, str]]:
+        """(boot, number, channel) of every stored value of a node."""
+        rows = map(json.loads, self._called(("data", "export", node), "-o", "jsonl").splitlines())
+        return [(row["boot"], row["seq"], row["channel"]) for row in rows]
+
+    def _called(self, words: tuple[str, ...], *form: str) -> str:
+        """What a command printed, in this process: starting another takes longer than most of them."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = cli.main([*words, *form, "--fleet", str(self.directory)])
+        if code:
+            raise CommandError(words, code, _error_in(err.getvalue(), out.getvalue()))
+        return out.getvalue()
 
     def _ask(self, do: str, **values: Any) -> dict[str, Any]:
         try:
@@ -122,15 +142,13 @@ class City:
         return answer
 
 
-def _error_in(said: bytes, printed: bytes) -> dict[str, Any]:
+def _error_in(said: str, printed: str) -> dict[str, Any]:
     """The error object among what a command said on stderr, and what it printed when that was a result."""
-    found: dict[str, Any] = {"message": said.decode(errors="replace").strip()[-1000:]}
-    for line in reversed(said.decode(errors="replace").splitlines()):
-        try:
+    found: dict[str, Any] = {"message": said.strip()[-1000:]}
+    for line in reversed(said.splitlines()):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
             found.update(json.loads(line)["error"])
             break
-        except (ValueError, KeyError, TypeError):
-            continue
     with contextlib.suppress(ValueError):
         found["printed"] = json.loads(printed)
     return found

@@ -39,11 +39,11 @@ _FAULTS = ("cut", "refuse", "drop", "heal")
 
 
 class Keeper:
-    """`address` is where the boards of the bench reach this computer."""
+    """One for a run, in a directory of its own."""
 
-    def __init__(self, bench: Bench, address: str) -> None:
+    def __init__(self, bench: Bench) -> None:
         self._bench = bench
-        self._address = address
+        self._address = bench.about.address
         self._directory = Path(tempfile.mkdtemp(prefix="lumenair-hil-"))
         self._gates: dict[str, Gate] = {}
         self._found: dict[str, Any] = {}

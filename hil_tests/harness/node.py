@@ -114,14 +114,14 @@ class Node:
 
     def shown(self) -> dict[str, Any]:
         """What `fleet node show` says about it."""
-        return dict(self._city.fleet("node", "show", self.name))
+        return dict(self._city.fleet("node", "show", self.name)["node"])
 
     def health(self) -> dict[str, Any]:
         """The newest heartbeat, asked for now."""
         since = self.now()
         self.command("heartbeat")
         self.state(30, since, online=True)
-        return dict(self.shown()["node"]["health"])
+        return dict(self.shown()["health"])
 
     def account(self) -> Account:
         """Its entries by the store."""
@@ -145,3 +145,8 @@ class Node:
 def number(value: str) -> float:
     """The number in a value with its unit; NaN for "missing"."""
     return float("nan") if value == "missing" else float(value.split()[0])
+
+
+def unit(value: str) -> str:
+    """The unit of a value; "1" when it has none."""
+    return value.partition(" ")[2] or "1"

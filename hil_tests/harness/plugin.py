@@ -10,16 +10,9 @@ import pytest
 from fleet.hil import plan as plans
 from fleet.hil import results
 from hil_tests.harness import assign
-from hil_tests.harness.console_log import ConsoleLog
+from hil_tests.harness.keys import CONSOLE, ENDED, QUARANTINED, RECORD, SEAT, SESSION
 from hil_tests.harness.session import Session
 from hil_tests.harness.verdict import InfrastructureError
-
-SESSION = pytest.StashKey[Session]()
-SEAT = pytest.StashKey[assign.Seat]()
-RECORD = pytest.StashKey[results.Test]()
-CONSOLE = pytest.StashKey[ConsoleLog]()
-ENDED = pytest.StashKey[dict[str, str]]()  # outcome, message, detail as far as known
-QUARANTINED = pytest.StashKey[bool]()
 
 # The order of the suites: what needs no node first, what leaves a board in pieces last.
 SUITES = (
@@ -47,13 +40,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--cuts", type=int, default=3, metavar="N", help="power cuts of each kind (3)")
     group.addoption("--seed", type=int, default=None, metavar="N", help="of the power cuts; default: a new one")
     group.addoption("--node-firmware", default="", metavar="DIR", help="other sources of the program to flash")
-    group.addoption("--address", default="", metavar="HOST", help="where boards reach this computer (127.0.0.1)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the run, or join the one that the first process has begun."""
     if not config.option.collectonly:
-        config.stash[SESSION] = Session(config, getattr(config, "workerinput", {}).get("hil"))
+        config.stash[SESSION] = found = Session(config, getattr(config, "workerinput", {}).get("hil"))
+        # pytest-embedded wants places, and leaves nothing there that we need.
+        config.option.root_logdir = config.option.cache_dir = str(found.run.directory)
 
 
 @pytest.hookimpl(optionalhook=True)

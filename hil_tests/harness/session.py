@@ -9,7 +9,8 @@ from typing import Any
 from fleet.errors import FleetError
 from fleet.hil import inventory, lock, results
 from fleet.hil import plan as plans
-from fleet.hil.inventory import Board
+from fleet.hil.inventory import About, Board
+from fleet.hil.power.base import secret
 from hil_tests.harness.assign import Seat
 from hil_tests.harness.board import BenchBoard
 from hil_tests.harness.city import City
@@ -17,7 +18,9 @@ from hil_tests.harness.keeper import Keeper
 from hil_tests.harness.run import Run
 from hil_tests.harness.verdict import InfrastructureError, bench_fault
 
-LOOPBACK = "127.0.0.1"
+SSID_VARIABLE = "LUMENAIR_WIFI_SSID"  # of `fleet board provision`
+PSK_VARIABLE = "LUMENAIR_WIFI_PSK"
+OPEN_NETWORK = "bench"  # virtual boards find any
 
 
 class Session:
@@ -31,7 +34,7 @@ class Session:
         self._keeper: Keeper | None = None
         self._began = False
         if ticket is None:
-            ticket = self._begin(config.getoption("--address") or LOOPBACK, config.getoption("--seed"))
+            ticket = self._begin(config.getoption("--seed"))
         self.ticket = ticket
         self.directory = Path(ticket["directory"])
         self.seed: int = ticket["seed"]
@@ -41,14 +44,14 @@ class Session:
         self._city: City | None = None
         self._held: lock.Held | None = None
 
-    def _begin(self, address: str, seed: int | None) -> dict[str, Any]:
+    def _begin(self, seed: int | None) -> dict[str, Any]:
         directory = self.plan.directory
         if directory is None:  # pytest was called by hand
             rows = tuple(results.BoardFacts(one.id, one.port, one.chip, one.kind, one.tags) for one in self.usable)
             run = results.Run("", bench=self.bench.about.name, boards=rows)
             directory = results.begin(self.bench.results, run)
             self._began = True
-        self._keeper = Keeper(self.bench, address)
+        self._keeper = Keeper(self.bench)
         self._keeper.start()
         number = random.randrange(1 << 31) if seed is None else seed
         return {"directory": str(directory), "keeper": str(self._keeper.socket), "seed": number}
@@ -57,8 +60,13 @@ class Session:
     def city(self) -> City:
         """The fleet of this run; the first to ask makes it."""
         if self._city is None:
-            self._city = City(Path(self.ticket["keeper"]))
+            self._city = City(Path(self.ticket["keeper"]), _wifi(self.bench.about))
         return self._city
+
+    @property
+    def logs(self) -> list[Path]:
+        """Of the broker and the service, where there are any."""
+        return sorted(self._city.config.log_dir.glob("*.log")) if self._city else []
 
     def board(self, seat: Seat) -> BenchBoard:
         """A board for a test, locked, up to its loader; kept until a test wants another.
@@ -105,3 +113,11 @@ class Session:
             self._keeper.stop()
         if self._began:
             results.end(self.directory, exit_code)
+
+
+def _wifi(bench: About) -> dict[str, str]:
+    """The network of the boards as `fleet board` takes it; its key is in no argument list."""
+    found = {SSID_VARIABLE: bench.wifi_ssid or OPEN_NETWORK}
+    if bench.wifi_psk_file:
+        found[PSK_VARIABLE] = secret(Path(bench.wifi_psk_file))
+    return found

@@ -39,6 +39,7 @@ class Wire:
         self._heard: list[Heard] = []
         self._news = threading.Condition()
         self._over = False
+        self._began = time.monotonic()
         try:
             self._bus = watch.connected(config, (f"{PREFIX}/+/up/#",), self._waiting)
         except FleetError as error:
@@ -51,6 +52,11 @@ class Wire:
         self._over = True
         self._thread.join()
         self._bus.stop()
+
+    def text(self) -> str:
+        """All of it for people: seconds since the beginning, node, what it said."""
+        rows = [f"{one.at_s - self._began:9.3f} {one.line.node} {one.line.what} {one.line.text}" for one in self._heard]
+        return "\n".join(rows) + "\n"
 
     def since(self, node: str, at_s: float = 0.0) -> list[Heard]:
         """What that node has said since a moment, in the order of arrival."""
