@@ -41,6 +41,11 @@ class VirtualClock:
         self._settle()
         return self._lead + self.elapsed_ms
 
+    def now_ms(self) -> int:
+        """The virtual milliseconds since the clock was made."""
+        self._settle()
+        return self.elapsed_ms
+
     def ticks_ms(self) -> int:
         """The same as a board counts them from its start: they wrap."""
         self._settle()

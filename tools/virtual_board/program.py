@@ -88,7 +88,7 @@ class ProgramSetup:
     def obeyed(self, name: str, values: Mapping[str, Any]) -> "ProgramSetup":
         """What the next run starts from, after that order."""
         if name == "rate":
-            return replace(self, rate=float(values["x"]))
+            return replace(self, rate=values["x"] / _MILLI)
         if name == "wifi":
             return replace(self, wifi=values["networks"])
         if name == "log":
@@ -119,6 +119,7 @@ class _Waiting:
 
     last: int = 0
     futures: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
+    limits: dict[int, asyncio.Timeout] = field(default_factory=dict)
 
     def fail(self) -> None:
         """Nobody is left to answer."""
@@ -177,12 +178,17 @@ class Program:
         self._keyboard.type(data)
         self._type()
 
-    def order(self, name: str, **values: Any) -> None:
-        """Give an order of device/orders.py and do not wait; when nothing runs it counts from the next start."""
+    def order(self, name: str, /, **values: Any) -> None:
+        """Give an order of device/orders.py and do not wait; when nothing runs it counts from the next start.
+
+        `rate` is {"x": thousandths}, `leap` {"s"}, `fault` {"part", "name", "value"}, `wifi` {"networks"}, `cut`
+        {"after", "keep"}, `log` {"on"}, `probe` {"values"}, `status` {}."""
         self._send(name, values)
 
-    async def ask(self, name: str, patience_s: float = ANSWER_S, **values: Any) -> dict[str, Any]:
-        """Give an order and wait for its answer; ProgramError when it is refused, nothing runs, or nobody answers."""
+    async def ask(self, name: str, /, patience_s: float = ANSWER_S, **values: Any) -> dict[str, Any]:
+        """Give an order and wait for its answer; ProgramError when it is refused or nothing runs.
+
+        `patience_s` is for the program to take it: at the prompt, and while it computes, it takes none."""
         if self._run is None:
             raise ProgramError("no program runs")
         self._waiting.last += 1
@@ -190,12 +196,13 @@ class Program:
         future = self._waiting.futures[number] = asyncio.get_running_loop().create_future()
         self._send(name, values, number)
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(patience_s) as self._waiting.limits[number]:
                 found: dict[str, Any] = await future
         except TimeoutError:
             raise ProgramError(f"the program takes no orders: {name} was not answered in {patience_s:g} s") from None
         finally:
             self._waiting.futures.pop(number, None)
+            self._waiting.limits.pop(number, None)
         if "error" in found:
             raise ProgramError(found["error"])
         return found
@@ -206,8 +213,7 @@ class Program:
             self._cut_at = self.operations + values["after"]
             self.setup = replace(self.setup, cut=(values["after"], values["keep"]))
         if self._run is not None:
-            wire = {**values, "x": round(values["x"] * _MILLI)} if name == "rate" else values
-            self._run.send({"do": name, **wire, **({} if number is None else {"id": number})})
+            self._run.send({"do": name, **values, **({} if number is None else {"id": number})})
 
     async def _begin(self, cause: int) -> None:
         setup = self.setup
@@ -312,8 +318,11 @@ class Program:
 
     def _heard(self, message: dict[str, Any]) -> None:
         """The run has answered, or begun to listen to its terminal."""
-        future = self._waiting.futures.get(message.get("id", 0))
-        if future is not None and not future.done():
+        number = message.get("id", 0)
+        future = self._waiting.futures.get(number)
+        if future is not None and not future.done() and "answer" in message:
             future.set_result(message["answer"])
+        elif number in self._waiting.limits:  # it is under way
+            self._waiting.limits[number].reschedule(None)
         if "began" in message:
             self._type()

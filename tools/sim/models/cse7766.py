@@ -26,6 +26,7 @@ class Cse7766(Part):
     """
 
     NAME = "cse7766"
+    LINE = (4800, 8, 0)  # bit/s, bits, parity (0: even)
     FAULTS = ("unplugged", "garbage", "crc", "storage")
 
     def __init__(self, now_ms: "Callable[[], int]", world: "World", lamp: "Lamp") -> None:

@@ -14,6 +14,7 @@ from tools.virtual_board.device.timeline import Timeline, install
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 HARD_RESET = 2  # machine.reset_cause() of the ESP32 port
@@ -57,8 +58,9 @@ class Board:
     def __init__(self, channel: int, counters: int) -> None:
         self.channel = Channel(channel)
         self.setup = setup = Setup(self.channel.receive())
-        real_ms = time.ticks_ms  # type: ignore[attr-defined]
-        self.clock = VirtualClock(real_ms, setup.rate, setup.ticks)
+        self._real_ms: "Callable[[], int]" = time.ticks_ms  # type: ignore[attr-defined]
+        self._glanced_ms = 0
+        self.clock = VirtualClock(self._real_ms, setup.rate, setup.ticks)
         self.timeline = Timeline(self.clock, self.serve)
         self.counters = self.timeline.counters = Counters(counters, self.timeline.now_ms)
         self._open_flash()
@@ -72,6 +74,7 @@ class Board:
         self.dog: "Any" = None  # what machine.WDT started
         self.pins: "Any" = None  # what `machine` knows of its pins
         self.wlan_config: "dict[str, Any]" = {}
+        self.nvs: "Any" = None  # all namespaces, once one was opened
         self.orders = Orders(self)
         install(self.timeline, self.channel.stream, self.serve)
 
@@ -93,6 +96,13 @@ class Board:
         while self.channel.waits(milliseconds):
             self.orders.obey(self.channel.receive())
             milliseconds = 0
+
+    def glance(self) -> None:
+        """Take the orders that are there; as often as one likes."""
+        now = self._real_ms()
+        if now != self._glanced_ms:
+            self._glanced_ms = now
+            self.serve(0)
 
     def world_s(self) -> int:
         """True UTC seconds."""

@@ -46,11 +46,11 @@ class I2C(I2cBus):
 
     def scan(self) -> "list[int]":
         """Addresses that answer, 0x08 .. 0x77."""
-        self.board.serve(0)
+        self.board.glance()
         return super().scan()
 
     def _find(self, address: int) -> "Any":
-        self.board.serve(0)
+        self.board.glance()
         return super()._find(address)
 
 
@@ -120,13 +120,13 @@ class UART:
 
     def any(self) -> int:
         """Bytes that wait."""
-        self.board.serve(0)
+        self.board.glance()
         count: int = self._end.any()
         return count
 
     def readinto(self, buf: "bytearray | memoryview", nbytes: "int | None" = None) -> "int | None":
         """Move what waits into `buf`; None when nothing comes within the time-out."""
-        self.board.serve(0)
+        self.board.glance()
         if self._timeout_ms and not self._end.any():
             self.board.timeline.sleep(self._timeout_ms)
         count: "int | None" = self._end.readinto(buf, nbytes)

@@ -23,10 +23,8 @@ class Time:
     def __init__(self, board: "Board") -> None:
         self._board = board
         self._line = board.timeline
-
-    def ticks_ms(self) -> int:
-        """Milliseconds since the last hard reset."""
-        return self._board.clock.ticks_ms()
+        self.ticks_ms = board.clock.ticks_ms  # milliseconds since the last hard reset
+        self.ticks_diff = ticks_diff
 
     def ticks_us(self) -> int:
         """Microseconds; they run with the milliseconds."""
@@ -37,10 +35,6 @@ class Time:
     def ticks_add(self, ticks: int, delta: int) -> int:
         """`ticks` and `delta` more."""
         return (ticks + delta) % PERIOD
-
-    def ticks_diff(self, later: int, earlier: int) -> int:
-        """Signed difference."""
-        return ticks_diff(later, earlier)
 
     def sleep_ms(self, milliseconds: int) -> None:
         """Wait."""

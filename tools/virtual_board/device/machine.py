@@ -147,17 +147,28 @@ class Dog:
 
     def __init__(self, board: "Any", timeout_ms: int) -> None:
         self._board = board
-        self.timeout_ms = timeout_ms
+        self.timeout_ms = 0
         self._alarm = board.timeline.alarm(self._bite)
+        self._fed_ms = 0
+        self.start(timeout_ms)
+
+    def start(self, timeout_ms: int) -> None:
+        """Wait so long from now on."""
+        self.timeout_ms = timeout_ms
         self.feed()
+        self._alarm.set(self._fed_ms + timeout_ms)
 
     def feed(self) -> None:
         """Start the time-out again."""
-        self._alarm.due_ms = self._board.timeline.now_ms() + self.timeout_ms
+        self._fed_ms = self._board.timeline.now_ms()
         self._board.counters.fed(self.timeout_ms)
 
     def _bite(self) -> None:
-        self._board.end("reset", WDT_RESET)
+        due_ms = self._fed_ms + self.timeout_ms
+        if due_ms > self._board.timeline.now_ms():
+            self._alarm.set(due_ms)  # it was fed meanwhile
+        else:
+            self._board.end("reset", WDT_RESET)
 
 
 class WDT:
@@ -172,8 +183,7 @@ class WDT:
             raise ValueError("WDT timeout too short")
         if self.board.dog is None:
             self.board.dog = Dog(self.board, timeout)
-        self.board.dog.timeout_ms = timeout
-        self.board.dog.feed()
+        self.board.dog.start(timeout)
 
     def feed(self) -> None:
         """Start the time-out again."""
@@ -207,19 +217,19 @@ class Timer:
         self._mode = mode
         self._callback = callback
         self._period_ms = max(1, int(1000 / freq) if freq > 0 else period)
-        self._alarm.due_ms = self.board.timeline.now_ms() + self._period_ms
+        self._alarm.set(self.board.timeline.now_ms() + self._period_ms)
 
     def deinit(self) -> None:
         """Stop it."""
-        self._alarm.due_ms = None
+        self._alarm.stop()
 
     def value(self) -> int:
         """Milliseconds since it started or last rang."""
-        due: "int | None" = self._alarm.due_ms
-        return 0 if due is None else self._period_ms - (due - self.board.timeline.now_ms())
+        left: int = self._alarm.due_ms - self.board.timeline.now_ms()
+        return max(self._period_ms - left, 0)
 
     def _ring(self) -> None:
         if self._mode == self.PERIODIC:
-            self._alarm.due_ms = self.board.timeline.now_ms() + self._period_ms
+            self._alarm.set(self.board.timeline.now_ms() + self._period_ms)
         if self._callback is not None:
             self._callback(self)

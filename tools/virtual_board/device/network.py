@@ -73,7 +73,6 @@ class WLAN:
 
     def isconnected(self) -> bool:
         """True while the station has an address."""
-        self.board.serve(0)
         return bool(self._radio.joined()) if self._station else False
 
     def status(self, name: "str | None" = None) -> int:
@@ -186,7 +185,7 @@ class Sockets:
 
     def socket(self, *options: int) -> "Any":
         """A socket of the host; OSError while the station has no network."""
-        self._board.serve(0)
+        self._board.glance()
         if not self._board.radio.reachable():
             raise OSError(errno.EHOSTUNREACH)
         self._board.radio.opened()

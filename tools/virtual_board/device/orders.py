@@ -42,6 +42,7 @@ class Orders:
         return {}
 
     def _leap(self, order: "dict[str, Any]") -> None:
+        self._board.channel.send({"id": order.get("id", 0)})
         self._board.clock.leap(order["s"] * 1000, lambda: self._answer(order, {}))
 
     def _fault(self, order: "dict[str, Any]") -> "dict[str, Any]":

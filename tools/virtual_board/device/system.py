@@ -1,5 +1,6 @@
 """The interpreter as a program on an ESP32 finds it: sys, os, micropython, with what a host has hidden."""
 
+import gc
 import io
 import os
 import sys
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 RAW = b"\x1b]raw;%d\x07"  # before bytes that stand for themselves (tools/virtual_board/terminal.py)
+_HEAP = 164288  # bytes that a classic ESP32 has free at the prompt
 _CTRL_C = 3
 _ISIG = 1  # of the flags that termios calls local
 _LFLAG = 3
@@ -81,6 +83,24 @@ def kbd_intr(char: int) -> None:
     termios.tcsetattr(0, termios.TCSANOW, state)
 
 
+class Threshold:
+    """`gc.threshold` in proportion to the heap, which is larger here, and holds what stands for hardware as well."""
+
+    def __init__(self) -> None:
+        self._real: "Any" = gc
+        total: int = self._real.mem_free() + self._real.mem_alloc()
+        self._times = max(1, total // _HEAP)
+        self._set = -1
+
+    def __call__(self, amount: "int | None" = None) -> "int | None":
+        """Collect after so many bytes; without an argument, what was set."""
+        if amount is None:
+            return self._set
+        self._set = amount
+        self._real.threshold(amount if amount < 0 else amount * self._times)
+        return None
+
+
 def overlays(chip: str) -> "dict[str, Any]":
     """{name: what stands for that module}."""
     import micropython  # type: ignore[import-not-found]
@@ -102,6 +122,7 @@ def overlays(chip: str) -> "dict[str, Any]":
     }
     return {
         "sys": Overlay(sys, own_sys),
+        "gc": Overlay(gc, {"threshold": Threshold()}),
         "os": Overlay(os, {"uname": lambda: name}),
         "micropython": Overlay(micropython, {"kbd_intr": kbd_intr}),
     }

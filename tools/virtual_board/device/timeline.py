@@ -12,12 +12,26 @@ if TYPE_CHECKING:
     from tools.virtual_board.device.channel import Counters
 
 
-class Alarm:
-    """Something that is due at a time: `due_ms` of `Timeline.now_ms`, None while it is switched off."""
+_NEVER = 1 << 60
+_FAR = 1 << 59
 
-    def __init__(self, ring: "Callable[[], None]") -> None:
-        self.due_ms: "int | None" = None
-        self.ring = ring  # called when it is due; sets `due_ms` anew or leaves it None
+
+class Alarm:
+    """Something that rings once at a time of `Timeline.now_ms`, then calls `ring()`, which may set it again."""
+
+    def __init__(self, line: "Timeline", ring: "Callable[[], None]") -> None:
+        self.due_ms = _NEVER
+        self._line = line
+        self.ring = ring
+
+    def set(self, due_ms: int) -> None:
+        """Ring at that time."""
+        self.due_ms = due_ms
+        self._line.look()
+
+    def stop(self) -> None:
+        """Do not ring."""
+        self.set(_NEVER)
 
 
 class Timeline:
@@ -29,11 +43,8 @@ class Timeline:
         self._serve = serve
         self._poll = serve
         self._alarms: "list[Alarm]" = []
-
-    def now_ms(self) -> int:
-        """Milliseconds since this run began; they do not wrap."""
-        self.clock.ticks()
-        return self.clock.elapsed_ms
+        self._due_ms = _NEVER  # of the first alarm
+        self.now_ms = clock.now_ms  # milliseconds since this run began; they do not wrap
 
     def ticks(self) -> int:
         """For asyncio."""
@@ -41,18 +52,18 @@ class Timeline:
 
     def alarm(self, ring: "Callable[[], None]") -> Alarm:
         """A new alarm, switched off."""
-        alarm = Alarm(ring)
+        alarm = Alarm(self, ring)
         self._alarms.append(alarm)
         return alarm
 
     def wait(self, dt: int, poll: "Callable[[int], None]") -> None:
         """What asyncio does when its next timer is `dt` ms away (-1: no timer)."""
-        due = self._next_ms()
-        if due is not None and (dt < 0 or due < dt):
-            dt = max(due, 0)
+        left = self._due_ms - self.now_ms()
+        if dt > left or dt < 0:
+            dt = max(left, 0) if left < _FAR else dt
         self._poll = poll
         self.clock.wait(dt, self._watched)
-        if due is not None:
+        if self._due_ms <= self.clock.elapsed_ms:
             self._ring()
 
     def sleep(self, milliseconds: int) -> None:
@@ -76,19 +87,15 @@ class Timeline:
         finally:
             self.counters.waiting(False)
 
-    def _next_ms(self) -> "int | None":
-        """Milliseconds to the next alarm, None when there is none."""
-        first = None
-        for alarm in self._alarms:
-            if alarm.due_ms is not None and (first is None or alarm.due_ms < first):
-                first = alarm.due_ms
-        return None if first is None else first - self.now_ms()
+    def look(self) -> None:
+        """An alarm was set: which is the first?"""
+        self._due_ms = min([alarm.due_ms for alarm in self._alarms])
 
     def _ring(self) -> None:
         now = self.now_ms()
         for alarm in self._alarms:
-            if alarm.due_ms is not None and alarm.due_ms <= now:
-                alarm.due_ms = None
+            if alarm.due_ms <= now:
+                alarm.stop()
                 alarm.ring()
 
 
