@@ -69,12 +69,12 @@ class UnreachableError(FleetError):
 
 
 class PartlyFailedError(FleetError):
-    """Several were asked for and some failed: `failed` maps each of these to its reason."""
+    """Several were asked for and some failed: `failed` maps each of these to its reason, a text or an error."""
 
     code = "partly-failed"
     exit_code = 6
 
-    def __init__(self, message: str, failed: Mapping[str, str], hint: str = "", cause: str = "") -> None:
+    def __init__(self, message: str, failed: Mapping[str, "str | FleetError"], hint: str = "", cause: str = "") -> None:
         super().__init__(message, hint, cause)
         self.failed = dict(failed)
 

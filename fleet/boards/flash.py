@@ -14,19 +14,19 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from fleet.boards.rescue import Rescue
+from fleet.boards.wish import Wish
 from fleet.errors import FleetError, NotAllowedError, NotFoundError, TimedOutError, UsageError, VerificationError
 from fleet.flashing import image, keep, layout, partitions
-from fleet.flashing.base import Base, Shelf
+from fleet.flashing.base import Base
 from fleet.flashing.console import Answer, Condition, Console, Report, refusal
-from fleet.flashing.esptool import Esptool, Found, Options, Written
+from fleet.flashing.esptool import Esptool, Found, Written
 from fleet.flashing.firmware import Firmware
 from fleet.flashing.partitions import Partition
 from fleet.flashing.piece import Piece, size_of
-from fleet.flashing.pinmaps import PinMap
 from fleet.flashing.remote import Remote
 from protocol.report import DAMAGED
 
@@ -61,25 +61,6 @@ class Step:
 
 
 Notify = Callable[[Step], object]
-Belongings = Callable[[Found], Mapping[str, bytes]]  # what a new node needs in its file system
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What boards are to become. `pins` are the pin maps that they may have, none for any.
-
-    `force` writes everything, `erase` gives up what is on the board, `yes` also what is not delivered yet.
-    """
-
-    firmware: Firmware
-    shelf: Shelf
-    options: Options = field(default_factory=Options)
-    pins: tuple[PinMap, ...] = ()
-    force: bool = False
-    erase: bool = False
-    yes: bool = False
-    dry_run: bool = False
-    belongings: Belongings | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +126,7 @@ class _Job:
         with _held(self._url), self._restarted():
             target = self._look(answer)
             if self._wish.dry_run:
-                return replace(_flashed(PLANNED, target), report=answer.report)
+                return replace(self._planned(target), report=answer.report)
             kept = self._belongings(answer, target.found, kept)
             files = image.build({**image.files_of(self._wish.firmware), **kept}, target.files.size)
             pieces = target.base_pieces + layout.pieces(files, target.files.offset, fine=answer.report is not None)
@@ -183,14 +164,26 @@ class _Job:
             return None
         with _held(self._url), self._restarted():
             target = self._look(answer)
-            self._notify(Step(Phase.COMPARE))
-            files = image.build(image.files_of(wish.firmware), target.files.size)
-            pieces = target.base_pieces + layout.program(files, target.files.offset)
-            if self._loader.same(pieces, target.found.flash_size):
+            if not self._compare(target)[0]:
                 return target
         with contextlib.suppress(FleetError), Console(self._url) as console:
             console.wait_report()  # it was reset: let it come up before it is stopped again
         return None
+
+    def _compare(self, target: "_Target") -> tuple[list[Piece], list[Piece]]:
+        """(what of base and program is not on the board, all of it)."""
+        self._notify(Step(Phase.COMPARE))
+        files = image.build(image.files_of(self._wish.firmware), target.files.size)
+        pieces = target.base_pieces + layout.program(files, target.files.offset)
+        return self._loader.differing(pieces, target.found.flash_size), pieces
+
+    def _planned(self, target: "_Target") -> Flashed:
+        """What would be written, as far as it is the same for every node."""
+        missing, pieces = self._compare(target)
+        wanted = pieces if self._wish.force or self._wish.erase else missing
+        return replace(
+            _flashed(PLANNED if wanted else UNCHANGED, target), written=size_of(wanted), size=size_of(pieces)
+        )
 
     def _read_over_prompt(self, answer: Answer) -> dict[str, bytes] | None:
         """What belongs to the node, the quick way; None when that way is closed."""
@@ -229,11 +222,15 @@ class _Job:
         if not self._wish.erase:
             kept = self._saved(found, kept, answer.report is None)
         kept = kept or {}
-        if self._wish.belongings is None:
+        given, old = self._wish.belongings, keep.node_of(kept)
+        if given is None:
             return kept
-        new = self._wish.belongings(found)
-        same = keep.node_of(kept) == keep.node_of(new)
-        return {**(kept if same else {}), **new}
+        if old not in ("", given.node) and not self._wish.yes:
+            raise NotAllowedError(
+                f"the board at {self._url} is {old}, with its data and settings",
+                hint=f"add --yes to make it {given.node}, or take another board",
+            )
+        return {**(kept if old == given.node else {}), **given.files(found)}
 
     def _saved(self, found: Found, kept: dict[str, bytes] | None, may_be_torn: bool) -> dict[str, bytes]:
         """What is on the board; or, when an earlier attempt broke off, what that one had read from it."""

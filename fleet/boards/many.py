@@ -1,4 +1,4 @@
-"""The same work on many boards side by side: one that fails stops no other, and nobody waits for the slowest to know."""
+"""The same work on many boards side by side: one that fails stops no other, and nobody waits for the slowest."""
 
 import threading
 import time

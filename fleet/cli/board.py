@@ -2,7 +2,7 @@
 
 import click
 
-from fleet.cli import board_monitor, board_provision
+from fleet.cli import board_flash, board_monitor, board_provision
 from fleet.cli.base import Group
 
 
@@ -11,5 +11,6 @@ def command() -> None:
     """Flash, provision, watch and examine boards at serial ports."""
 
 
+command.add_command(board_flash.command)
 command.add_command(board_provision.command)
 command.add_command(board_monitor.command)

@@ -103,7 +103,7 @@ def command(
     texts = {name: values[name] for name in _TEXTS if values[name]}
     texts |= {name: " ".join(values[name]) for name in _LISTS if values[name]}
     texts |= {f"{spec.TAG}{name}": value for name, value in tags.items()}
-    psk = _psk(psk_file, os.environ)
+    psk = read_psk(psk_file, os.environ)
     shared = spec.of({**texts, **({"wifi_psk": psk} if psk else {})}, _option)
     if len(named) != (0 if file else 1):
         raise UsageError("name one node, or a file of many with --from", hint="fleet board provision --help")
@@ -177,7 +177,7 @@ def _desk(session: Session) -> "Desk":
     return desk(session.config, session.store)
 
 
-def _psk(file: Path | None, environ: Mapping[str, str]) -> str:
+def read_psk(file: Path | None, environ: Mapping[str, str]) -> str:
     """The key of the network; never from an argument, which others can see."""
     if file is None:
         return environ.get(PSK_VARIABLE, "")

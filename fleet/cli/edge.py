@@ -74,7 +74,9 @@ def _tree(error: FleetError) -> dict[str, Any]:
     if error.cause:
         tree["cause"] = error.cause
     if isinstance(error, PartlyFailedError):
-        tree["failed"] = error.failed
+        tree["failed"] = {
+            name: _tree(why) if isinstance(why, FleetError) else why for name, why in error.failed.items()
+        }
     return tree
 
 
@@ -86,10 +88,22 @@ def _report(as_json: bool, tree: dict[str, Any]) -> None:
     plain = is_plain(sys.stderr)
     lines = [_headed("Error", tree["message"], "red", plain)]
     lines += [f"  {line}" for line in tree.get("cause", "").splitlines()]
-    lines += [f"  {node}: {reason}" for node, reason in tree.get("failed", {}).items()]
+    for name, why in tree.get("failed", {}).items():
+        lines += _reasons(name, why, plain)
     if tree["hint"]:
         lines.append(_headed("Hint", tree["hint"], "cyan", plain))
     click.echo("\n".join(lines), err=True, color=not plain)
+
+
+def _reasons(name: str, why: Any, plain: bool) -> list[str]:
+    """Why one of several failed: a text, or what, why, and what to try."""
+    if isinstance(why, str):
+        return [f"  {name}: {why}"]
+    lines = [
+        f"  {name}: {why['message'].removeprefix(f'{name}: ')}",
+        *(f"    {line}" for line in why.get("cause", "").splitlines()),
+    ]
+    return [*lines, f"    {_headed('Hint', why['hint'], 'cyan', plain)}"] if why["hint"] else lines
 
 
 def _headed(title: str, text: str, colour: str, plain: bool) -> str:

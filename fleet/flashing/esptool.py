@@ -5,6 +5,7 @@ where there is such a place: keys of nodes are among them.
 """
 
 import contextlib
+import itertools
 import os
 import re
 import sys
@@ -130,12 +131,14 @@ class Esptool:
             self._run("write-flash", "--flash-size", _megabytes(flash_size), *flags, *files, follow=follow)
         return follow.written
 
-    def same(self, pieces: Sequence[Piece], flash_size: int) -> bool:
-        """Whether the flash holds all pieces, by their MD5."""
+    def differing(self, pieces: Sequence[Piece], flash_size: int) -> list[Piece]:
+        """The pieces that the flash does not hold, by their MD5. Nothing is written."""
+        ordered = sorted(pieces, key=lambda piece: piece.offset)
         with _scratch() as directory:
-            words = ("verify-flash", "--flash-size", _megabytes(flash_size), *_files(pieces, directory))
+            words = ("verify-flash", "--flash-size", _megabytes(flash_size), *_files(ordered, directory))
             said = self._run(*words, may_fail="Verification failed")
-        return [found[1] for line in said if (found := _COMPARED.search(line))] == ["successful"] * len(pieces)
+        verdicts = [found[1] for line in said if (found := _COMPARED.search(line))]
+        return [piece for piece, verdict in itertools.zip_longest(ordered, verdicts) if verdict != "successful"]
 
     def erase(self) -> None:
         """Erase the whole flash."""

@@ -25,7 +25,7 @@ def pieces(data: bytes, offset: int, fine: bool) -> list[Piece]:
 def program(data: bytes, offset: int) -> list[Piece]:
     """The same of a file system that holds nothing but the program: what is equal on every board that has it."""
     blocks = [block for block in image.used(data) if block not in _ROOT]
-    cuts = _runs(blocks, _COARSE, 1)
+    cuts = _runs(blocks, _FINE, 1)
     return [Piece("files", offset + begin * BLOCK, data[begin * BLOCK : end * BLOCK]) for begin, end in cuts]
 
 
