@@ -19,3 +19,8 @@ def one(wanted: str | None, environ: Mapping[str, str] = os.environ) -> Port:
     if len(found) > 1:
         raise UsageError(f"{wanted} fits {len(found)} ports", hint="name one of them")
     return found[0]
+
+
+def all_of(environ: Mapping[str, str] = os.environ) -> list[Port]:
+    """Every board that is attached; none is no error."""
+    return ports.attached(environ)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fleet.errors import UsageError
 from fleet.flashing import base, firmware, pinmaps
@@ -41,11 +42,11 @@ class Wish:
     belongings: Belongings | None = None
 
 
-def options(chip: str, baud: int, before: str, after: str, no_stub: bool) -> Options:
-    """How to reach the loader; UsageError for a chip that the firmware does not run on."""
+def options(chip: str = AUTO, **values: Any) -> Options:
+    """How to reach the loader, as `Options` names it; UsageError for a chip that the firmware does not run on."""
     if chip not in (AUTO, *CHIPS):
         raise UsageError(f"the firmware does not run on {chip}", hint=f"one of {', '.join((AUTO, *CHIPS))}")
-    return Options(chip, baud, before, after, no_stub)
+    return Options(chip, **values)
 
 
 def program(top: Path | None, environ: Mapping[str, str]) -> Firmware:

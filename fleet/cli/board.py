@@ -2,7 +2,7 @@
 
 import click
 
-from fleet.cli import board_flash, board_monitor, board_provision
+from fleet.cli import board_doctor, board_erase, board_flash, board_list, board_monitor, board_provision
 from fleet.cli.base import Group
 
 
@@ -11,6 +11,9 @@ def command() -> None:
     """Flash, provision, watch and examine boards at serial ports."""
 
 
+command.add_command(board_list.command)
 command.add_command(board_flash.command)
 command.add_command(board_provision.command)
 command.add_command(board_monitor.command)
+command.add_command(board_doctor.command)
+command.add_command(board_erase.command)

@@ -11,12 +11,13 @@ import click
 
 from fleet.cli import board_progress, human
 from fleet.cli.base import Command
-from fleet.cli.board_options import loader_option, ports_option
+from fleet.cli.board_options import LOADER, loader_option, ports_option
+from fleet.cli.board_outcomes import AGAIN, refuse_alone, refuse_some, told
 from fleet.cli.board_provision import read_psk
 from fleet.cli.options import confirm, dry_run_option, fleet_option, output_option, yes_option
 from fleet.cli.output import Column, Output, View
 from fleet.cli.session import opened
-from fleet.errors import FleetError, PartlyFailedError, UsageError
+from fleet.errors import UsageError
 
 if TYPE_CHECKING:
     from fleet.boards.flash import Flashed, Notify
@@ -110,7 +111,7 @@ def command(ports: Sequence[str], every: bool, out: Output, directory: Path, **v
     wanted = wish.Wish(
         firmware=wish.program(top, environ),
         shelf=wish.shelf(values["micropython"], values["sha256"], environ),
-        options=wish.options(*(values[name] for name in ("chip", "baud", "before", "after", "no_stub"))),
+        options=wish.options(**{name: values[name] for name in LOADER}),
         pins=wish.pins(top, values["board"], kind),
         **{name: values[name] for name in ("force", "erase", "yes", "dry_run")},
     )
@@ -120,7 +121,9 @@ def command(ports: Sequence[str], every: bool, out: Output, directory: Path, **v
         outcomes = _flash_node(chosen, directory, wanted, values, out)
     else:
         outcomes = _flash(chosen, lambda port, notify, stop: flash.flash(port.url, wanted, notify, environ, stop), out)
-    _answer(outcomes, out)
+    refuse_alone(outcomes)
+    out.rows(FLASHED, map(_row, outcomes))
+    refuse_some(outcomes, AGAIN)
     out.note("Nothing was changed: this was a dry run." if wanted.dry_run else "")
 
 
@@ -162,23 +165,11 @@ def _flash(ports: "Sequence[Port]", work: "Work", out: Output) -> "list[Outcome[
     return [outcomes[port.url] for port in ports]
 
 
-def _answer(outcomes: "Sequence[Outcome[Flashed]]", out: Output) -> None:
-    """The table; then the error of the only board, or PartlyFailedError with those of some of several."""
-    failed: dict[str, str | FleetError] = {one.port.url: one.error for one in outcomes if one.error is not None}
-    if len(outcomes) == 1 and outcomes[0].error is not None:
-        raise outcomes[0].error
-    out.rows(FLASHED, map(_row, outcomes))
-    if failed:
-        hint = "run the same again when that is mended: boards that are done are left alone"
-        raise PartlyFailedError(f"{len(failed)} of {len(outcomes)} boards failed", failed, hint=hint)
-
-
 def _row(outcome: "Outcome[Flashed]") -> Mapping[str, Any]:
     port, done, error = outcome.port, outcome.result, outcome.error
     row = {**_NOTHING, "port": port.url, "usb_serial": port.usb_serial, "seconds": Decimal(f"{outcome.seconds:.1f}")}
     if error is not None:
-        told = {"code": error.code, "message": error.message, "cause": error.cause, "hint": error.hint}
-        return {**row, "result": FAILED, "error": told}
+        return {**row, "result": FAILED, "error": told(error)}
     assert done is not None
     same = ("result", "chip", "mac", "flash_size", "written", "line", "size", "kept")
     row |= {**{name: getattr(done, name) for name in same}, "micropython": done.base or None}

@@ -8,6 +8,7 @@ F = TypeVar("F")
 BEFORE = ("default-reset", "usb-reset", "no-reset", "no-reset-no-sync")  # as esptool 5 names them
 AFTER = ("hard-reset", "soft-reset", "no-reset", "no-reset-stub", "watchdog-reset")
 BAUD = 460800
+LOADER = ("chip", "baud", "before", "after", "no_stub")  # what `loader_option` gives
 
 
 def ports_option(function: F) -> F:
@@ -27,7 +28,7 @@ def ports_option(function: F) -> F:
 
 
 def loader_option(function: F) -> F:
-    """`--chip` and what else esptool wants to know: the command gets `chip`, `baud`, `before`, `after`, `no_stub`."""
+    """`--chip` and what else esptool wants to know: the command gets LOADER."""
     for option in (
         click.option("--no-stub", is_flag=True, help="Talk to the loader in ROM only: slow, and works when it must."),
         click.option(

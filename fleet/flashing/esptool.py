@@ -87,12 +87,12 @@ class Esptool:
         self._environ = {key: value for key, value in environ.items() if not key.startswith("ESP")} | own
         self._stop = stop
 
-    def look(self) -> Found:
-        """What chip there is; it stays in its loader. At the loader's own bit rate: it is only one sector."""
+    def look(self, stay: bool = True) -> Found:
+        """What chip there is; it stays in its loader unless told not to. At the loader's own bit rate: it is little."""
         with _scratch() as directory:
             out = directory / "table"
             words = ("read-flash", "--flash-size", "detect", hex(partitions.OFFSET), hex(partitions.SIZE), str(out))
-            said = self._run(*words, after="no-reset", baud=ROM_BAUD)
+            said = self._run(*words, after="no-reset" if stay else "", baud=ROM_BAUD)
             table = out.read_bytes()
         name, mac = _first(_CHIP, said).lower().replace("-", ""), _first(_MAC, said).lower().replace(":", "")
         if name not in CHIPS:
