@@ -122,6 +122,8 @@ class _Job:
         target = self._current(answer)
         if target is not None:
             return self._prove(_flashed(UNCHANGED, target), answer.report.node if answer.report else "")
+        if answer.report is not None and not (self._wish.yes or self._wish.dry_run):
+            _refuse_undelivered(self._url, answer.report)
         kept = self._read_over_prompt(answer)
         with _held(self._url), self._restarted():
             target = self._look(answer)
@@ -139,7 +141,7 @@ class _Job:
         return done
 
     def _ask(self) -> Answer:
-        """Who is there; NotAllowedError for a node with records that nobody else has."""
+        """Who is there."""
         self._notify(Step(Phase.ASK))
         with Console(self._url) as console:
             answer = console.identify()
@@ -147,12 +149,6 @@ class _Job:
                 console.write(_RESTART)
                 with contextlib.suppress(TimedOutError):
                     answer = replace(answer, report=console.wait_report(_RESTART_S))
-        report = answer.report
-        if report is not None and report.waiting and not (self._wish.yes or self._wish.dry_run):
-            raise NotAllowedError(
-                f"{report.node} at {self._url} has {report.waiting} entries that are not delivered yet",
-                hint="let it connect first, or add --yes: what can be read is kept",
-            )
         return answer
 
     def _current(self, answer: Answer) -> "_Target | None":
@@ -287,6 +283,15 @@ def _flashed(result: str, target: _Target) -> Flashed:
     found, base = target.found, target.base
     version = "" if base is None else base.version or base.name
     return Flashed(result, found.chip.name, found.mac, found.flash_size, version, None)
+
+
+def _refuse_undelivered(url: str, report: Report) -> None:
+    """NotAllowedError for a node with entries that nobody else has."""
+    if report.waiting:
+        raise NotAllowedError(
+            f"{report.node} at {url} has {report.waiting} entries that are not delivered yet",
+            hint="let it connect first, or add --yes: what can be read is kept",
+        )
 
 
 def _check_pins(url: str, wish: Wish, found: Found, report: Report | None) -> None:

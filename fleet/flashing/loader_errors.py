@@ -105,7 +105,7 @@ MEANINGS: tuple[Meaning, ...] = (
         "plug the board in again, and check cable and supply",
     ),
     _row(
-        r"ROM does not support|only supported by ESP stub|not available without stub|only.*via the stub|unsupported.*ROM",
+        r"ROM does not support|only supported by ESP stub|not available without stub|only.*via the stub",
         UsageError,
         "the loader in ROM cannot do that",
         "leave --no-stub away",
