@@ -64,7 +64,8 @@ class Board:
         self.timeline = Timeline(self.clock, self.serve)
         self.counters = self.timeline.counters = Counters(counters, self.timeline.now_ms)
         self._open_flash()
-        self.bench = Bench(setup.fit, self.timeline.now_ms, World(setup.seed, setup.place, setup.utc_s))
+        self.world = World(setup.seed, setup.place, setup.utc_s)
+        self.bench = Bench(setup.fit, self.timeline.now_ms, self.world)
         for part, name, value in setup.faults:
             self.bench.fault(part, name, value)
         self.retained = Retained(open(setup.rtc, "r+b"), self.world_s)  # noqa: SIM115

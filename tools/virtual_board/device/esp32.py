@@ -39,7 +39,7 @@ class Esp32:
     def _celsius(self) -> int:
         """`mcu_temperature`."""
         line = self._board.timeline
-        return int(self._board.bench.world.air(line.now_ms()).temperature) + _WARMER
+        return int(self._board.world.air(line.now_ms()).temperature) + _WARMER
 
     def _fahrenheit(self) -> int:
         """`raw_temperature`."""

@@ -45,10 +45,12 @@ class Binary:
     def __init__(self, real: "Any") -> None:
         self._real = real
 
-    def write(self, data: "bytes | bytearray | memoryview") -> int:
-        """All of `data`."""
-        self._real.write(RAW % len(data) + bytes(data))
-        return len(data)
+    def write(self, data: "bytes | bytearray | memoryview", *bounds: int) -> int:
+        """All of `data`, or (data, count), or (data, offset, count), as every stream of MicroPython takes them."""
+        start = bounds[0] if len(bounds) > 1 else 0
+        piece = bytes(data[start : start + bounds[-1]] if bounds else data)
+        self._real.write(RAW % len(piece) + piece)
+        return len(piece)
 
     def flush(self) -> None:
         """Nothing waits here."""
