@@ -51,7 +51,7 @@ async def _run(options: Options) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     board = _board(options)
-    board.chores.failed.add_done_callback(lambda _: ended.set())
+    board.transitions.failed.add_done_callback(lambda _: ended.set())
     control = ControlServer(directory / "control", Orders(board, ended.set).handle)
     try:
         for door in _doors(options, board):
@@ -64,8 +64,8 @@ async def _run(options: Options) -> int:
         print("ready", f"port={directory}/port", f"control={directory}/control", *others, f"pid={os.getpid()}")
         sys.stdout.flush()
         await ended.wait()
-        if board.chores.failed.done():
-            board.chores.failed.result()
+        if board.transitions.failed.done():
+            board.transitions.failed.result()
     finally:
         control.close()
         await board.close()

@@ -10,7 +10,6 @@ from tools.switchboard import WorldClock
 from tools.virtual_board import boot
 from tools.virtual_board.boot import MACHINE_CAUSE, BootError, Cause
 from tools.virtual_board.chips import Chip
-from tools.virtual_board.chores import Chores
 from tools.virtual_board.doors import Door
 from tools.virtual_board.flash import Cut, FlashChip, PowerCut
 from tools.virtual_board.lines import Event
@@ -18,8 +17,10 @@ from tools.virtual_board.loader import SYNC_BEGIN, Loader, Registers, SpiFlash
 from tools.virtual_board.program import End, Program, ProgramSetup
 from tools.virtual_board.serial_log import SerialLog
 from tools.virtual_board.serial_port import SerialPort
+from tools.virtual_board.transitions import Transitions
 from tools.virtual_board.trouble import Trouble
 
+TELL_S = 1.0  # for a program to look whether there is an order
 LEAP_S = 600.0  # for a leap, at most
 RETRY_S = 1.0  # a chip that finds nothing to start resets and tries again
 WATCHDOG_S = 0.1  # from its start to the reset; long enough for the host to lock its registers again
@@ -71,11 +72,10 @@ class Board:
         self.cause = Cause.POWER_ON
         self.boots = self.resets = self.watchdogs = 0
         self.program: Program | None = None
-        self.chores = Chores()
+        self.transitions = Transitions(self._settled)
         self._make_program = make_program
         self._log = SerialLog(setup.directory / "serial.log")
         self._loader: Loader | None = None
-        self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._pending: list[tuple[Door, bytes]] = []
         self._later: asyncio.TimerHandle | None = None
@@ -85,7 +85,7 @@ class Board:
 
     async def power(self, on: bool) -> None:
         """Switch the power; on an already powered board `on` changes nothing."""
-        async with self._turn:
+        async with self.transitions.one():
             if not on:
                 await self._stop(State.OFF)
                 self._log.note("power off")
@@ -93,15 +93,13 @@ class Board:
                 (self.setup.directory / "rtc.bin").write_bytes(b"")
                 self._log.note("power on")
                 await self._start(Cause.POWER_ON)
-        self._deliver_pending()
 
     async def reset(self, cause: Cause = Cause.PIN, download: bool = False) -> None:
         """Reset the chip, unless it has no power; with `download` the boot strap is held."""
-        async with self._turn:
+        async with self.transitions.one():
             if self.state is not State.OFF:
                 self._log.note(f"reset ({cause}{', strap held' if download else ''})")
                 await self._start(cause, download)
-        self._deliver_pending()
 
     async def brown_out(self) -> None:
         """The supply dips: the detector resets the chip."""
@@ -111,24 +109,29 @@ class Board:
 
     async def hold(self) -> None:
         """EN is pulled low until somebody lets go."""
-        async with self._turn:
+        async with self.transitions.one():
             if self.state is not State.OFF:
                 await self._stop(State.RESET)
-        self._deliver_pending()
 
-    async def cut_after(self, operations: int, keep: int | None) -> None:
+    async def cut_after(self, operations: int, keep: int | None) -> dict[str, Any]:
         """Power is cut within the operation `operations` from now (1: the next), `keep` bytes into it."""
         self.flash.cut = Cut(self.operations + operations, keep)
         self.flash.begin()
-        if self.program is not None:
-            await self.program.ask("cut", after=operations, keep=keep)
+        return {} if self.program is None else await self.tell("cut", after=operations, keep=keep)
 
     async def tell(self, name: str, /, **values: Any) -> dict[str, Any]:
-        """An order for the program's side of the board: now, or when the next program starts."""
-        if self.program is not None:
-            return await self.program.ask(name, **values)
-        self.setup = self.setup.obeyed(name, values)
-        return {}
+        """An order for the program's side of the board: now, or when the next program starts.
+
+        A program at its prompt, or that computes, obeys when it looks: then the answer is {"pending": True}.
+        """
+        if self.program is None:
+            self.setup = self.setup.obeyed(name, values)
+            return {}
+        try:
+            async with asyncio.timeout(TELL_S):
+                return await self.program.ask(name, **values)
+        except TimeoutError:
+            return {"pending": True}
 
     async def leap(self, seconds: int) -> None:
         """Let `seconds` pass, as fast as the program can live through them."""
@@ -146,7 +149,7 @@ class Board:
 
     async def reached(self, states: set[State]) -> None:
         """Wait until the board is in one of these states, and not on its way to another."""
-        while self.state not in states or self._turn.locked():
+        while self.state not in states or self.transitions.busy:
             await self._changed.wait()
 
     @property
@@ -156,9 +159,9 @@ class Board:
 
     async def close(self) -> None:
         """End everything that runs."""
-        async with self._turn:
+        async with self.transitions.one():
             await self._stop(State.OFF)
-        self.chores.cancel()
+        self.transitions.cancel()
         self.port.close()
         self.flash.close()
         self._log.close()
@@ -228,13 +231,14 @@ class Board:
 
     def _retry(self, cause: Cause) -> None:
         self._enter(State.HALTED)
-        self._later = asyncio.get_running_loop().call_later(RETRY_S, lambda: self.chores.do(self._try_again(cause)))
+        self._later = asyncio.get_running_loop().call_later(
+            RETRY_S, lambda: self.transitions.soon(self._try_again(cause))
+        )
 
     async def _try_again(self, cause: Cause) -> None:
-        async with self._turn:
+        async with self.transitions.one():
             if self.state is State.HALTED:
                 await self._start(cause)
-        self._deliver_pending()
 
     def _load(self) -> None:
         """Into the loader of the ROM."""
@@ -262,11 +266,11 @@ class Board:
             self._say(data)
 
     def _ended(self, end: End) -> None:
-        self.chores.do(self._follow(self.program, end))
+        self.transitions.soon(self._follow(self.program, end))
 
     async def _follow(self, program: Program | None, end: End) -> None:
         """What comes after the end of `program`."""
-        async with self._turn:
+        async with self.transitions.one():
             if program is None or program is not self.program:
                 return  # somebody was faster
             self._catch_up(program.setup.utc_s)
@@ -277,7 +281,6 @@ class Board:
                 self._sleep(end.sleep_ms)
             else:
                 await self._restart(end)
-        self._deliver_pending()
 
     def _catch_up(self, utc_s: float) -> None:
         """The program has lived longer than the world: a leap that its end has interrupted."""
@@ -312,7 +315,7 @@ class Board:
     # -- the serial port
 
     def _deliver(self, door: Door, data: bytes) -> None:
-        if self._turn.locked():
+        if self.transitions.busy:
             if sum(len(waiting) for _, waiting in self._pending) < _PENDING_MAX:
                 self._pending.append((door, data))
         elif self._loader is not None:
@@ -320,35 +323,41 @@ class Board:
         elif self.state in _STARTED:
             sync = -1 if door.lines or self.trouble.on("deaf-reset") else data.find(SYNC_BEGIN)
             if sync >= 0:
-                self.chores.do(self._synced(data[sync:]))
+                self.transitions.soon(self._synced())
+                self._pending.append((door, data[sync:]))
             elif self.program is not None and not self.trouble.on("hang"):
                 self.program.feed(data)
 
-    def _deliver_pending(self) -> None:
+    def _settled(self) -> None:
+        """No transition is under way: who waits for a state looks again, and what came meanwhile arrives."""
+        self._enter(self.state)
         waiting, self._pending = self._pending, []
         for door, data in waiting:
             self._deliver(door, data)
 
-    async def _synced(self, data: bytes) -> None:
+    async def _synced(self) -> None:
         """A tool speaks to the loader. It could not reset the chip, where there are no lines: take it as if it had."""
-        async with self._turn:
+        async with self.transitions.one():
             if self.state in _STARTED:
                 await self._stop(State.RESET)
                 self.cause = Cause.PIN
                 self.flash.begin()
                 self._log.note("reset into the loader by a sync frame")
                 self._load()
-        if self._loader is not None:
-            self._to_loader(self._loader, data)
-        self._deliver_pending()
 
     def _hung_up(self, door: Door) -> None:
-        """Where there are no lines that is the reset that a loader tool ends with."""
-        if self.state in (State.ROM, State.STUB) and not door.lines:
-            self._reset_soon(Cause.PIN)
+        if not door.lines:
+            self.transitions.soon(self._left())
+
+    async def _left(self) -> None:
+        """Nobody is there. Where there are no lines that is the reset that a loader tool ends with."""
+        async with self.transitions.one():
+            if self.state in (State.ROM, State.STUB):
+                self._log.note("reset: the port was closed")
+                await self._start(Cause.PIN)
 
     def _lines(self, event: Event) -> None:
-        self.chores.do(self.hold() if event is Event.HOLD else self.reset(download=event is Event.DOWNLOAD))
+        self.transitions.soon(self.hold() if event is Event.HOLD else self.reset(download=event is Event.DOWNLOAD))
 
     def _to_loader(self, loader: Loader, data: bytes) -> None:
         loader.spoil_md5 = self.trouble.values["bad-md5"]
@@ -381,10 +390,8 @@ class Board:
         self._cancel_later()
         self._later = asyncio.get_running_loop().call_later(WATCHDOG_S, self._reset_soon, Cause.BOOT_WATCHDOG)
 
-    # -- helpers
-
     def _reset_soon(self, cause: Cause, download: bool = False) -> None:
-        self.chores.do(self.reset(cause, download))
+        self.transitions.soon(self.reset(cause, download))
 
     def _cancel_later(self) -> None:
         if self._later is not None:

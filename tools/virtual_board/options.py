@@ -67,7 +67,9 @@ orders (JSON lines on DIR/control: {"do": NAME, ...} -> {"ok": true, ...} or {"o
   probe {...}                   to the handler in the file of --probe; its answer comes back
   program                       what the program's side knows: uptime, Wi-Fi state, faults
   log {on}                      the flash operation log
-  quit                          end the process"""
+  quit                          end the process
+A program at its prompt, or that computes, obeys cut, fault, wifi and log when it looks: then their answer has
+"pending": true."""
 
 
 @dataclass(frozen=True)

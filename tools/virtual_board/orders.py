@@ -90,8 +90,7 @@ class Orders:
     async def _cut(self, after: int, keep: int | None = None) -> Answer:
         if _number(after, "after") < 1 or (keep is not None and _number(keep, "keep") < 0):
             raise ValueError("after counts from 1, keep from 0")
-        await self._board.cut_after(after, keep)
-        return {}
+        return await self._board.cut_after(after, keep)
 
     async def _wait(self, state: str | list[str], timeout_s: float = PATIENCE_S) -> Answer:
         states = {State(name) for name in ([state] if isinstance(state, str) else state)}
@@ -133,8 +132,7 @@ class Orders:
 
     async def _log(self, on: bool) -> Answer:
         self._board.flash.record(bool(on))
-        await self._board.tell("log", on=bool(on))
-        return {"log": str(self._board.flash.log_path)}
+        return await self._board.tell("log", on=bool(on))
 
     async def _quit(self) -> Answer:
         asyncio.get_running_loop().call_later(0.05, self._end)  # after the answer
