@@ -142,7 +142,7 @@ def node(
 @pytest.fixture
 def console(dut: SerialDut, serial: Line, msg_queue: ConsoleLog, board: BenchBoard) -> Console:
     """The serial console of the board, from now on to the end of the test."""
-    return Console(dut, serial, msg_queue, board.rate())
+    return Console(dut, serial, msg_queue, board)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from hil_tests.harness.session import Session
 from hil_tests.harness.stimulus import CUT, Stimulus
 
 ONLINE_S = 240
+CUTS = 5
+CUTS_SHORT = 1
 OPERATIONS = 40  # flash operations of a few records, or of a change of configuration
 BLOCK = 4096  # bytes: a torn write leaves so many at most
 
@@ -30,7 +32,8 @@ def chance(request: pytest.FixtureRequest, bench: Session) -> random.Random:
 @pytest.fixture
 def cuts(request: pytest.FixtureRequest) -> int:
     """How many."""
-    return int(request.config.getoption("--cuts"))
+    given: int | None = request.config.getoption("--cuts")
+    return (CUTS_SHORT if request.config.getoption("--hil-short") else CUTS) if given is None else given
 
 
 def planned(chance: random.Random, most: int) -> tuple[int, int | None]:

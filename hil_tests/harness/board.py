@@ -4,7 +4,9 @@ A board whose loader does not answer, or that takes no flash, is broken for the 
 fault. A board that takes the flash and then crashes is the product's.
 """
 
+import contextlib
 import enum
+from collections.abc import Iterator
 from pathlib import Path
 
 from fleet.errors import FleetError
@@ -20,6 +22,7 @@ from hil_tests.harness.stimulus import Stimulus, VirtualStimulus
 from hil_tests.harness.verdict import InfrastructureError, ProductError, bench_fault
 
 FLASH_S = 300.0  # 2 MB at 115 200 baud take 180 s
+OPEN_NETWORK = "bench"  # virtual boards find any
 SHOWN = 6  # lines of a console in a reason
 
 
@@ -73,6 +76,19 @@ class BenchBoard:
     def settle(self, node: str, settings: bool) -> None:
         """It is that node, with the settings that the suites begin with or with others."""
         self._run.keep(self.id, Standing(True, node, settings))
+
+    @contextlib.contextmanager
+    def real_time(self) -> Iterator[None]:
+        """Its time runs as ours does, for programs that know no other: a watchdog must not bite them."""
+        stimulus = self.stimulus()
+        rate = stimulus.rate() if stimulus else 1.0
+        if stimulus and rate != 1:
+            stimulus.set_rate(1)
+        try:
+            yield
+        finally:
+            if stimulus and rate != 1:
+                stimulus.set_rate(rate)
 
     def spoil(self) -> None:
         """What is on it cannot be relied on any more: the next test that needs a node gets a new one."""
@@ -141,7 +157,8 @@ class BenchBoard:
         """Flash and provision in one go, and believe it only when the node itself reports."""
         words = self.flash_words(city, name, firmware)
         try:
-            done = city.board(*words, "--erase", "--yes", timeout_s=FLASH_S)
+            with self.real_time():
+                done = city.board(*words, "--erase", "--yes", timeout_s=FLASH_S)
         except CommandError as error:
             raise self._verdict(error) from error
         report = done["boards"][0]
@@ -165,7 +182,13 @@ class BenchBoard:
         return ["provision", name, "--port", self.url, "--board", self.pins, *self._place(city)]
 
     def _place(self, city: City) -> list[str]:
-        return ["--broker", city.broker_of(self.id), "--ntp", city.time_of(self.id)]
+        return ["--broker", city.broker_of(self.id), "--ntp", city.time_of(self.id), *self.wifi_words()]
+
+    def wifi_words(self) -> list[str]:
+        """Its network, for every command that wants to know."""
+        about = self._bench.about
+        key = ["--wifi-psk-file", about.wifi_psk_file] if about.wifi_psk_file else []
+        return ["--wifi-ssid", about.wifi_ssid or OPEN_NETWORK, *key]
 
     def _verdict(self, error: CommandError) -> Exception:
         """Whose fault it is that there is no node: a program that says on the console how it died is the product's."""

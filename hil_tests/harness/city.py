@@ -3,11 +3,9 @@
 import contextlib
 import io
 import json
-import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +34,8 @@ class CommandError(AssertionError):
 class City:
     """One fleet for the whole run, whichever process asks."""
 
-    def __init__(self, keeper: Path, wifi: Mapping[str, str]) -> None:
-        """`wifi` are the variables from which `fleet` takes the network of the boards."""
+    def __init__(self, keeper: Path) -> None:
         self._keeper = keeper
-        self._environ = {**os.environ, **wifi}
         found = self._ask("found")
         self.address = str(found["address"])
         self.gates: dict[str, list[int]] = found["gates"]
@@ -103,7 +99,6 @@ class City:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=timeout_s,
-                env=self._environ,
                 text=True,
                 check=False,
             )

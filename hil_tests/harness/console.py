@@ -9,6 +9,7 @@ import pexpect  # type: ignore[import-untyped]
 from pytest_embedded_serial.dut import SerialDut  # type: ignore[import-untyped]
 
 from fleet.flashing.console import Report
+from hil_tests.harness.board import BenchBoard
 from hil_tests.harness.console_log import ConsoleLog
 from hil_tests.harness.line import Line
 from protocol.report import ASK
@@ -21,12 +22,13 @@ _LEAVE_RAW = b"\r\x02"
 
 
 class Console:
-    """`rate` is how fast the board's time runs; every `within_s` is in the board's time."""
+    """Every `within_s` is in the board's time."""
 
-    def __init__(self, dut: SerialDut, line: Line, log: ConsoleLog, rate: float) -> None:
+    def __init__(self, dut: SerialDut, line: Line, log: ConsoleLog, board: BenchBoard) -> None:
         self._dut = dut
         self._line = line
-        self._rate = rate
+        self._board = board
+        self._rate = board.rate()
         self.log = log
 
     def expect(self, pattern: str, within_s: float) -> Match[bytes]:
@@ -67,6 +69,6 @@ class Console:
     def lent(self, what: str) -> Iterator[None]:
         """Somebody else uses the port meanwhile, for `what`."""
         self.log.note(f"the port is lent: {what}")
-        with self._line.released():
+        with self._board.real_time(), self._line.released():
             yield
         self.log.note("the port is back")

@@ -33,6 +33,7 @@ from hil_tests.harness.verdict import InfrastructureError
 
 READY_S = 40.0  # the service on a loaded computer
 STOP_S = 10.0
+CLAIM_S = 5  # so often a board that waits for its identity asks again
 LINE_MAX = 1 << 16
 _POLL_S = 0.05
 _FAULTS = ("cut", "refuse", "drop", "heal")
@@ -112,18 +113,19 @@ class Keeper:
 
     async def _make(self) -> dict[str, Any]:
         """A new fleet, its service, and the gates."""
-        port = _free_port(self._address)
-        broker = {"host": self._address, "port": port, "listen": self._address, "names": [self._address]}
+        address, port = self._address, _free_port(self._address)
+        broker = {"host": address, "port": port, "listen": address, "names": [address]}
+        claim = {"listen": address, "port": _free_port(address), "retry_s": CLAIM_S}
         fleet = self._directory / "fleet"
-        plan = setup.plan(fleet, {"broker": broker, "ingest": {"batch_ms": 10}})
+        plan = setup.plan(fleet, {"broker": broker, "claim": claim, "ingest": {"batch_ms": 10}})
         await asyncio.to_thread(plan.carry_out)
         await self._start_service(plan.config)
         gates = {}
         for board in self._bench.boards:
-            gate = Gate(self._address, (self._address, port), _clock_of(board))
+            gate = Gate(address, (address, port), _clock_of(board))
             self._gates[board.id] = gate
             gates[board.id] = await gate.start()
-        return {"fleet": str(fleet), "address": self._address, "gates": gates}
+        return {"fleet": str(fleet), "address": address, "gates": gates}
 
     async def _start_service(self, config: Config) -> None:
         said = self._directory / "service.log"

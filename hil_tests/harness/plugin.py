@@ -36,8 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of `fleet hil run`, and those of single suites."""
     plans.add_options(parser)
     group = parser.getgroup("suites", "single suites")
-    group.addoption("--soak", type=float, default=300, metavar="SECONDS", help="of a node's time that it is watched")
-    group.addoption("--cuts", type=int, default=3, metavar="N", help="power cuts of each kind (3)")
+    group.addoption("--soak", type=float, default=None, metavar="SECONDS", help="of a node's time (600, short 120)")
+    group.addoption("--cuts", type=int, default=None, metavar="N", help="power cuts of each kind (5, short 1)")
     group.addoption("--seed", type=int, default=None, metavar="N", help="of the power cuts; default: a new one")
     group.addoption("--node-firmware", default="", metavar="DIR", help="other sources of the program to flash")
 

@@ -9,18 +9,13 @@ from typing import Any
 from fleet.errors import FleetError
 from fleet.hil import inventory, lock, results
 from fleet.hil import plan as plans
-from fleet.hil.inventory import About, Board
-from fleet.hil.power.base import secret
+from fleet.hil.inventory import Board
 from hil_tests.harness.assign import Seat
 from hil_tests.harness.board import BenchBoard
 from hil_tests.harness.city import City
 from hil_tests.harness.keeper import Keeper
 from hil_tests.harness.run import Run
 from hil_tests.harness.verdict import InfrastructureError, bench_fault
-
-SSID_VARIABLE = "LUMENAIR_WIFI_SSID"  # of `fleet board provision`
-PSK_VARIABLE = "LUMENAIR_WIFI_PSK"
-OPEN_NETWORK = "bench"  # virtual boards find any
 
 
 class Session:
@@ -60,7 +55,7 @@ class Session:
     def city(self) -> City:
         """The fleet of this run; the first to ask makes it."""
         if self._city is None:
-            self._city = City(Path(self.ticket["keeper"]), _wifi(self.bench.about))
+            self._city = City(Path(self.ticket["keeper"]))
         return self._city
 
     @property
@@ -113,11 +108,3 @@ class Session:
             self._keeper.stop()
         if self._began:
             results.end(self.directory, exit_code)
-
-
-def _wifi(bench: About) -> dict[str, str]:
-    """The network of the boards as `fleet board` takes it; its key is in no argument list."""
-    found = {SSID_VARIABLE: bench.wifi_ssid or OPEN_NETWORK}
-    if bench.wifi_psk_file:
-        found[PSK_VARIABLE] = secret(Path(bench.wifi_psk_file))
-    return found
