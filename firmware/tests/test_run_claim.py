@@ -210,13 +210,17 @@ URL_PARTS = {
 }
 
 RESPONSES = {
-    b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody": b"body",
-    b"HTTP/1.0 200\r\n\r\n": b"",
-    b"HTTP/1.1 503 Service Unavailable\r\n\r\nbody": None,
-    b"HTTP/1.1 200 OK\r\nA: b\r\n": None,
-    b"SSH-2.0\r\n\r\n": None,
-    b"HTTP/1.1 2\r\n\r\n": None,
+    b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody": b"body",
+    b"HTTP/1.1 200 OK\r\nA: b\r\ncontent-length:4\r\n\r\nbody and more": b"body",
+    b"HTTP/1.0 200\r\nContent-Length: 0\r\n\r\n": b"",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbod": None,
+    b"HTTP/1.1 200 OK\r\nContent-Le": None,
     b"": None,
+    b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody": ClaimError,
+    b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nbody": ValueError,
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbody": ClaimError,
+    b"SSH-2.0\r\n\r\n": ClaimError,
+    b"HTTP/1.1 2\r\n\r\n": ClaimError,
 }
 
 
@@ -227,7 +231,7 @@ def test_urls_and_responses_are_read_or_refused():
         else:
             assert split(url) == parts
     for response, body in RESPONSES.items():
-        if body is None:
-            raises(ClaimError, body_of, response)
+        if body is ClaimError or body is ValueError:
+            raises(body, body_of, response)
         else:
-            assert body_of(response) == body
+            assert body_of(response) == body, response

@@ -127,7 +127,7 @@ class Claiming:
         wire = Wire()
         try:
             await wire.open(ip, port, host, self._tls.context(), memoryview(head + body))
-            return body_of(await _receive(wire))
+            return await _receive(wire)
         finally:
             wire.close()
 
@@ -174,18 +174,23 @@ def split(url: str) -> "tuple[str, int, str]":
     return host, int(port or 443), slash + path or "/"
 
 
-def body_of(response: bytes) -> bytes:
-    """The body of an HTTP response; raises ClaimError unless its status is 200."""
-    head, blank, body = response.partition(b"\r\n\r\n")
-    if head[:7] != b"HTTP/1." or not blank:
-        raise ClaimError("not an HTTP response")
-    if head[9:12] != b"200":
+def body_of(data: bytes) -> "bytes | None":
+    """The body of the HTTP response in `data`, None while it is not whole; raises ClaimError when there will be none."""
+    head, blank, body = data.partition(b"\r\n\r\n")
+    if not blank:
+        return None
+    if head[:7] != b"HTTP/1." or head[9:12] != b"200":
         raise ClaimError("HTTP status {}".format(str(head[9:12])[2:-1]))
-    return body
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+            return body[:length] if len(body) >= length else None
+    raise ClaimError("answer without a length")
 
 
 async def _receive(wire: Wire) -> bytes:
-    """All that the server sends, until it closes; raises ClaimError when that is too much."""
+    """The body of the answer. It has a length, because the end of a TLS connection is not told on every port."""
     buffer = bytearray(_HEAD + claim.MAX_ANSWER)
     view = memoryview(buffer)
     at = 0
@@ -193,10 +198,13 @@ async def _receive(wire: Wire) -> bytes:
         count = wire.read(view[at:])
         if count is None:
             await wire.readable()
-        elif not count:
-            return bytes(view[:at])
-        else:
-            at += count
+            continue
+        at += count
+        body = body_of(bytes(view[:at]))
+        if body is not None:
+            return body
+        if not count:
+            raise ClaimError("the answer ended too early")
     raise ClaimError("answer too long")
 
 
