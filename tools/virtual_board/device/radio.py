@@ -72,7 +72,7 @@ class Radio:
         self.ssid = ssid
         self._psk = psk
         self._tries = 0
-        self._attempt(_JOIN_MS + (_COLD_MS if self._cold else 0))
+        self._attempt(self._now_ms(), _JOIN_MS + (_COLD_MS if self._cold else 0))
 
     def leave(self) -> None:
         """Disconnect, or give up the attempt."""
@@ -83,15 +83,15 @@ class Radio:
         """The driver's word for where it stands."""
         now = self._now_ms()
         if self._lost_ms is not None and now >= self._lost_ms:
-            self._lost_ms = None
-            self._failed(BEACON_TIMEOUT)
+            lost_ms, self._lost_ms = self._lost_ms, None
+            self._failed(lost_ms, BEACON_TIMEOUT)
         while self._status == CONNECTING and now >= self._due_ms:
             verdict = self._verdict()
             if verdict == GOT_IP:
                 self._status = GOT_IP
                 self._cold = False
             else:
-                self._failed(verdict)
+                self._failed(self._due_ms, verdict)
         return self._reason if self._status == CONNECTING and self._tries else self._status
 
     def joined(self) -> bool:
@@ -122,16 +122,15 @@ class Radio:
         """1, 6 or 11."""
         return (1, 6, 11)[text_seed(ssid) % 3]
 
-    def _attempt(self, base_ms: int) -> None:
+    def _attempt(self, at_ms: int, base_ms: int) -> None:
         self._status = CONNECTING
-        now = self._now_ms()
-        self._due_ms = now + base_ms + hash32(self._seed, now) % _SPREAD_MS
+        self._due_ms = at_ms + base_ms + hash32(self._seed, at_ms) % _SPREAD_MS
 
-    def _failed(self, reason: int) -> None:
+    def _failed(self, at_ms: int, reason: int) -> None:
         self._reason = reason
         if self.reconnects < 0 or self._tries < self.reconnects:
             self._tries += 1
-            self._attempt(_RETRY_MS)
+            self._attempt(at_ms, _RETRY_MS)
         else:
             self._status = reason
 
