@@ -164,7 +164,7 @@ class Console(AbstractContextManager["Console"]):
     def identify(self, timeout_s: float = IDENTIFY_S) -> Answer:
         """Ask who is there, without a reset and without stopping a program that runs.
 
-        Ends with the first report or prompt, otherwise when the time is over.
+        Ends with the first report or prompt, or when the board says that there will be none, else with the time.
         """
         listener = _Listener()
         before, asked = self._received, False
@@ -172,7 +172,9 @@ class Console(AbstractContextManager["Console"]):
         end = time.monotonic() + timeout_s
         ask_at = time.monotonic() + min(_ASK_S, timeout_s / 2)
         while (now := time.monotonic()) < end:
-            if listener.hear(self.read()) or (self._received > before and self.rest.endswith(_PROMPT)):
+            if listener.hear(self.read()) or listener.is_certain():
+                break
+            if self._received > before and self.rest.endswith(_PROMPT):
                 break
             if now >= ask_at:
                 self.write(_ASK)
@@ -220,6 +222,8 @@ SAYS = {
 }
 _ORDER = (signs.ERROR, signs.WARNING, signs.INFO)
 _FINAL = (Condition.PROMPT, Condition.DOWNLOAD, Condition.BLANK)  # nothing will come of waiting
+_STOPPED = (signs.DOWNLOAD, signs.BLANK)
+_STARTING = 20  # lines that a start takes at most, up to the reason why it fails
 _LOOPS = 2  # starts within one look
 _BY_SIGN = {
     signs.DOWNLOAD: Condition.DOWNLOAD,
@@ -256,6 +260,10 @@ class _Listener:
         del self.lines[:-_KEPT]
         return self._report is not None
 
+    def is_certain(self) -> bool:
+        """Whether the chip has said that it starts no program."""
+        return any(sign.name in _STOPPED for sign in map(signs.sign_of, self.lines[-_STARTING:]) if sign is not None)
+
     def answer(self, rest: str, asked: bool) -> Answer:
         """What it all means; a traceback that our own question caused means nothing."""
         every = [*self.lines, rest]
@@ -284,7 +292,8 @@ class _Listener:
 def open_port(url: str, baud: int) -> serial.Serial:
     """The port, for this process alone; NotFoundError, NotAllowedError or UnreachableError say why not."""
     try:
-        port = serial.serial_for_url(url, baudrate=baud, timeout=_READ_S, write_timeout=_WRITE_S, exclusive=True)
+        patience = None if url.startswith("rfc2217:") else _WRITE_S  # pyserial has none there
+        port = serial.serial_for_url(url, baudrate=baud, timeout=_READ_S, write_timeout=patience, exclusive=True)
     except ValueError as error:
         raise NotFoundError(f"{url} is no port", hint="a device path or a pyserial URL", cause=str(error)) from error
     except (serial.SerialException, OSError) as error:
