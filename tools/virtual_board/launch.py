@@ -49,24 +49,29 @@ class BoardProcess:
         return int(self.urls["pid"])
 
     def __enter__(self) -> Self:
-        process = subprocess.Popen(self._words, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=tied())
-        self._process = process
-        assert process.stdout is not None
-        self._take(process.stdout.readline())
+        self._process = subprocess.Popen(self._words, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=tied())
+        assert self._process.stdout is not None
+        try:
+            self._take(self._process.stdout.readline())
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+        self._end()
+
+    def _end(self) -> None:
         self.client.close()
-        if self._process is not None:
-            self._process.terminate()
+        if self._process is None:
+            return
+        with self._process as process:  # waits, and closes its pipe
+            process.terminate()
             try:
-                self._process.wait(_STOP_S)
+                process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            if self._process.stdout is not None:
-                self._process.stdout.close()
-            self._process = None
+                process.kill()
+        self._process = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -83,8 +88,12 @@ class BoardProcess:
             *self._words, cwd=ROOT, stdout=subprocess.PIPE, preexec_fn=tied(), start_new_session=True
         )
         assert self._child.stdout is not None
-        async with asyncio.timeout(_READY_S):
-            self._take((await self._child.stdout.readline()).decode())
+        try:
+            async with asyncio.timeout(_READY_S):
+                self._take((await self._child.stdout.readline()).decode())
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """End it."""
