@@ -175,7 +175,7 @@ def split(url: str) -> "tuple[str, int, str]":
 
 
 def body_of(data: bytes) -> "bytes | None":
-    """The body of the HTTP response in `data`, None while it is not whole; raises ClaimError when there will be none."""
+    """The body of the HTTP response in `data`, None while it is not whole; ClaimError when there will be none."""
     head, blank, body = data.partition(b"\r\n\r\n")
     if not blank:
         return None
