@@ -1,3 +1,3 @@
 """Tests that need the board's interpreter run only there (`tools/upytest.py`): real LittleFS, MicroPython's asyncio."""
 
-collect_ignore_glob = ["tests/test_powercut_*.py", "tests/test_run_*.py"]
+collect_ignore_glob = ["tests/test_run_*.py"]

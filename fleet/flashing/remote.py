@@ -6,7 +6,6 @@ was interrupted: nothing here takes that long.
 """
 
 import base64
-import hashlib
 import json
 import os
 import re
@@ -15,36 +14,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleet.errors import FleetError, NotAllowedError, TimedOutError, UnreachableError, VerificationError
-from fleet.flashing import child
+from fleet.flashing import child, put
 from fleet.flashing.console import BAUD, PortLostError, open_port
 
 TIMEOUT_S = 15.0  # the longest takes 3 s, over a slow network
 FILE_MAX = 64 << 10  # bytes of a document
 _MARK = "@answer "  # of the one line that counts: drivers of the chip may print between ours
-_CHUNK = 192  # bytes per line of program: the board holds one at a time
 _ANSWER = re.compile(rf"{_MARK}(\{{.*\}})\s*$", re.MULTILINE)
 
-_PUT = """\
-import binascii, hashlib, os
-path = {path}
-def whole():
-    sha = hashlib.sha256()
-    with open(path + '.tmp', 'rb') as file:
-        while 1:
-            data = file.read(256)
-            if not data:
-                return binascii.hexlify(sha.digest()).decode()
-            sha.update(data)
-with open(path + '.tmp', 'wb') as file:
-    put = lambda text: file.write(binascii.a2b_base64(text))
-{chunks}
-found = whole()
-if found == '{digest}':
-    os.rename(path + '.tmp', path)
-else:
-    os.remove(path + '.tmp')
-answer = {{'sha256': found}}
-"""
 _GET = """\
 import binascii, os
 answer = {{'data': None}}
@@ -95,11 +72,8 @@ class Remote:
         """
         if len(data) > FILE_MAX:
             raise ValueError(f"{len(data)} bytes are no document")
-        wanted = hashlib.sha256(data).hexdigest()
-        rows = (data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK))
-        chunks = "\n".join(f"    put('{base64.b64encode(row).decode()}')" for row in rows) or "    pass"
-        found = self.ask(_PUT.format(path=repr(path), chunks=chunks, digest=wanted), fresh=True)
-        if found.get("sha256") != wanted:
+        found = self.ask(put.program(path, data), fresh=True)
+        if found.get("sha256") != put.digest(data):
             hint = "run it again; if it happens again, the flash chip is worn out"
             raise VerificationError(f"{path} on {self.url} is not what was written", hint=hint)
 
