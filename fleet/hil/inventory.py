@@ -164,7 +164,9 @@ def _board(path: Path, number: int, row: Any) -> Board:
     where = f"{path}: board {name if isinstance(name, str) and name else number}"
     made = schema.read(where, Board, row, path.parent)
     values = dict(vars(made))
-    values["power"] = power.read(f"{where}: power", made.power or {"driver": "none"}, path.parent)
+    values["power"] = power.read(
+        f"{where}: power", {"driver": "none"} if made.power is None else made.power, path.parent
+    )
     if made.quarantine is not None:
         values["quarantine"] = schema.read(f"{where}: quarantine", Quarantine, made.quarantine, path.parent)
     return Board(**values)

@@ -16,6 +16,7 @@ from fleet.hil.results.model import BROKEN, INFRASTRUCTURE, Artefact, BoardFacts
 T = TypeVar("T")
 BEGIN, RUN, PARTS = "begin.json", "run.json", "parts"
 MAX_FILE = 64 << 20  # bytes of one part or document
+_KEY = {"expected": "count", "board": "id", "begun": "test", "ended": "test"}  # what a line of that kind must have
 
 
 def begin(results: Path, run: Run) -> Path:
@@ -36,7 +37,7 @@ def end(directory: Path, exit_code: int | None) -> Run:
 def load(directory: Path) -> Run:
     """A run, ended or not; NotFoundError when that is no run's directory."""
     whole = directory / RUN
-    return _run(_document(whole)) if whole.exists() else _merged(directory)
+    return _run(whole) if whole.exists() else _merged(directory)
 
 
 def runs(results: Path) -> list[Path]:
@@ -64,7 +65,7 @@ class Follower:
             if kind == "ended":
                 found.append(_result(tree))
             elif kind == "expected":
-                self.expected = max(self.expected, int(tree.get("count", 0)))
+                self.expected = max(self.expected, tree["count"])
         return found
 
     def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -78,17 +79,17 @@ class Follower:
 
 
 def _merged(directory: Path) -> Run:
-    run = _run(_document(directory / BEGIN))
+    run = _run(directory / BEGIN)
     boards = {board.id: board for board in run.boards}
     open_tests: dict[tuple[Any, ...], Result] = {}
     results = []
     expected = 0
     for kind, tree in lines(directory):
         if kind == "board":
-            old = boards.get(str(tree.get("id"))) or BoardFacts(str(tree.get("id")))
+            old = boards.get(tree["id"]) or BoardFacts(tree["id"])
             boards[old.id] = _board(old, tree)
         elif kind == "expected":
-            expected = max(expected, int(tree.get("count", 0)))
+            expected = max(expected, tree["count"])
         elif kind in ("begun", "ended"):
             result = _result(tree)
             key = (result.test, result.repeat, result.worker, result.started)
@@ -122,9 +123,10 @@ def lines(directory: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _trees(data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     """The last line of a process that died may be torn."""
     for line in data.splitlines():
-        with contextlib.suppress(ValueError, AttributeError):
+        with contextlib.suppress(ValueError):
             tree = json.loads(line)
-            yield str(tree.pop("kind", "")), tree
+            if isinstance(tree, dict) and _KEY.get(str(tree.get("kind")), "?") in tree:
+                yield tree.pop("kind"), tree
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -143,9 +145,14 @@ def _document(path: Path) -> dict[str, Any]:
     return tree
 
 
-def _run(tree: Mapping[str, Any]) -> Run:
-    boards = tuple(replace(_known(BoardFacts, row), tags=tuple(row.get("tags", ()))) for row in tree.get("boards", ()))
-    return replace(_known(Run, tree), boards=boards, results=tuple(map(_result, tree.get("results", ()))))
+def _run(path: Path) -> Run:
+    tree = _document(path)
+    try:
+        boards = [replace(_known(BoardFacts, row), tags=tuple(row.get("tags", ()))) for row in tree.get("boards", ())]
+        results = map(_result, tree.get("results", ()))
+        return replace(_known(Run, tree), boards=tuple(boards), results=tuple(results))
+    except (TypeError, AttributeError) as error:
+        raise FleetError(f"{path} is damaged", cause=str(error)) from error
 
 
 def _result(tree: Mapping[str, Any]) -> Result:
@@ -156,11 +163,8 @@ def _result(tree: Mapping[str, Any]) -> Result:
 
 
 def _known(kind: type[T], tree: Mapping[str, Any]) -> T:
-    """A dataclass from what it knows of a tree: documents of other versions can be read."""
-    try:
-        return kind(**{row.name: tree[row.name] for row in fields(kind) if row.name in tree})  # type: ignore[arg-type]
-    except TypeError as error:
-        raise FleetError("a document of a run is damaged", cause=str(error)) from error
+    """A dataclass from what it knows of a tree: documents of other versions can be read. TypeError when it is none."""
+    return kind(**{row.name: tree[row.name] for row in fields(kind) if row.name in tree})  # type: ignore[arg-type]
 
 
 def _new_directory(results: Path, name: str) -> Path:
