@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FOLDERS = ("protocol", "firmware", "tools/sim", "tools/powercut")
+FOLDERS = ("protocol", "firmware", "tools/sim", "tools/powercut", "tools/virtual_board/device")
 _DIRECTORY = 0x4000  # st_mode of a directory
 
 

@@ -141,7 +141,7 @@ class Storage:
         """Write a value, then erase the one that it replaces."""
         span = 1 + (len(data) + _SIZE - 1) // _SIZE
         self._make_room(span)
-        self._write(bytes([space, kind, span, chunk]), key.ljust(16, b"\0") + value, data)
+        self._write(bytes([space, kind, span, chunk]), key + bytes(16 - len(key)) + value, data)
 
     def _write(self, head: bytes, rest: bytes, data: bytes) -> None:
         """Append an entry to the active page, which has room for it."""

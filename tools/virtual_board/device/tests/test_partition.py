@@ -1,7 +1,6 @@
 """Partitions as block devices, and the two sectors that say which application is started."""
 
-import pytest
-
+from protocol.tests.expect import raises
 from tools.sim.flash import BLOCK, Flash, PowerCut, Ram
 from tools.virtual_board.device.chip import Region
 from tools.virtual_board.device.partition import OtaData, crc
@@ -23,12 +22,12 @@ def test_nothing_is_chosen_at_first():
     assert chosen(Ram(size=SECTORS)) is None
 
 
-@pytest.mark.parametrize("slots", [1, 2, 3])
-def test_the_slot_that_was_chosen_last_is_started(slots):
-    ram = Ram(size=SECTORS)
-    for slot in [0, slots - 1, 0, 0, slots - 1, 0]:
-        otadata(ram, slots).choose(slot)
-        assert chosen(ram, slots) == slot
+def test_the_slot_that_was_chosen_last_is_started():
+    for slots in (1, 2, 3):
+        ram = Ram(size=SECTORS)
+        for slot in (0, slots - 1, 0, 0, slots - 1, 0):
+            otadata(ram, slots).choose(slot)
+            assert chosen(ram, slots) == slot
 
 
 def test_a_new_slot_is_on_trial_until_it_confirms_itself():
@@ -56,8 +55,7 @@ def test_a_cut_while_it_chooses_leaves_the_old_choice_or_the_new_one():
             otadata(ram).confirm()
             flash = Flash(ram)
             flash.cut_after(operation, keep)
-            with pytest.raises(PowerCut):
-                OtaData(Region(flash, 0, SECTORS), 2).choose(1)
+            raises(PowerCut, OtaData(Region(flash, 0, SECTORS), 2).choose, 1)
             assert chosen(ram) in (0, 1)
 
 
