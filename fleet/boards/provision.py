@@ -125,7 +125,7 @@ def plan(desk: Desk, seen: Seen, spec: NodeSpec) -> Plan:
         raise NotAllowedError(f"the board at {seen.url} is {facts.node}, with its data and settings", hint=hint)
     old = _registered(desk, spec.node)
     filled = _complete(spec, old)
-    pin_map = pinmaps.choose(desk.catalogue, filled.board, filled.kind, _chip(desk, seen))
+    pin_map = pinmaps.choose(desk.catalogue, filled.board, filled.kind, chip_of(desk, seen))
     if facts.boards and pin_map.name not in facts.boards:
         raise NotAllowedError(f"the firmware on {seen.url} has no board {pin_map.name}", hint="add --flash")
     if old is None:
@@ -133,7 +133,7 @@ def plan(desk: Desk, seen: Seen, spec: NodeSpec) -> Plan:
     return Plan(seen, filled, pin_map, RENEWED, _doubts(desk, old, facts))
 
 
-def _chip(desk: Desk, seen: Seen) -> str:
+def chip_of(desk: Desk, seen: Seen) -> str:
     """The chip of a board as it says itself, or as its pin map has it."""
     own = desk.catalogue.get(seen.report.board) if seen.report else None
     return own.chip if own else seen.facts.chip
@@ -144,6 +144,9 @@ def _registered(desk: Desk, node: str) -> Node | None:
         found = desk.store.nodes.get(node)
     except NotFoundError:
         return None
+    if found.standing is Standing.PENDING:
+        hint = f"accept it: fleet node accept {node}"
+        raise NotAllowedError(f"{node} waits already, as a board that claims it", hint=hint)
     if found.standing is not Standing.ACCEPTED:
         hint = "choose another id: ids are never used again"
         raise NotAllowedError(f"{node} is {found.standing.value}", hint=hint)

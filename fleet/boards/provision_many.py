@@ -37,17 +37,19 @@ class Match:
     error: FleetError | None = None
 
 
-def look_at_all(urls: Sequence[str], jobs: int = JOBS) -> dict[str, Seen | FleetError]:
+def look_at_all(
+    urls: Sequence[str], look: Callable[[str], Seen] = provision.look, jobs: int = JOBS
+) -> dict[str, Seen | FleetError]:
     """Who is at each port, or why that is not known."""
 
-    def look(url: str) -> Seen | FleetError:
+    def look_at(url: str) -> Seen | FleetError:
         try:
-            return provision.look(url)
+            return look(url)
         except FleetError as error:
             return error
 
     with ThreadPoolExecutor(jobs) as pool:
-        return dict(zip(urls, pool.map(look, urls), strict=True))
+        return dict(zip(urls, pool.map(look_at, urls), strict=True))
 
 
 def match(specs: Sequence[NodeSpec], found: dict[str, Seen | FleetError]) -> list[Match]:
@@ -96,11 +98,7 @@ def _planned(desk: Desk, one: Match, yes: bool) -> Outcome:
     """The plan for one row, or why there is none."""
     spec, seen = one.spec, one.seen
     if seen is None:
-        if one.error is not None:
-            return Outcome(spec, FAILED, spec.port, error=one.error)
-        where = f"at {spec.port}" if spec.port else f"with MAC address {spec.mac}"
-        absent = UnreachableError(f"no board {where} is attached", hint="attach it and run the same again")
-        return Outcome(spec, ABSENT, error=absent)
+        return unmatched(one)
     try:
         if provision.is_done(desk, seen, spec):
             return Outcome(spec, provision.DONE, seen.url)
@@ -110,6 +108,16 @@ def _planned(desk: Desk, one: Match, yes: bool) -> Outcome:
     except FleetError as error:
         return Outcome(spec, FAILED, seen.url, error=error)
     return Outcome(spec, planned.action, seen.url, plan=planned)
+
+
+def unmatched(one: Match) -> Outcome:
+    """What becomes of a row that no board was found for."""
+    spec = one.spec
+    if one.error is not None:
+        return Outcome(spec, FAILED, spec.port, error=one.error)
+    where = f"at {spec.port}" if spec.port else f"with MAC address {spec.mac}"
+    absent = UnreachableError(f"no board {where} is attached", hint="attach it and run the same again")
+    return Outcome(spec, ABSENT, error=absent)
 
 
 def _plain(url: str) -> str | Path:

@@ -1,7 +1,8 @@
 """`fleet board provision`."""
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,14 @@ from fleet.cli.types import split_words
 from fleet.errors import NotFoundError, PartlyFailedError, UsageError
 
 if TYPE_CHECKING:
-    from fleet.boards.provision import Desk, Plan, Provisioned
+    from fleet.boards import many
+    from fleet.boards.provision import Plan, Provisioned
     from fleet.boards.provision_many import Outcome
     from fleet.boards.spec import NodeSpec
+    from fleet.boards.ticket import Ticketed
+    from fleet.boards.wish import Wish
+    from fleet.errors import FleetError
+    from fleet.flashing.ports import Port
 
 _COLOURS = {"failed": "red", "absent": "yellow", "new": "green", "renewed": "green"}
 PROVISIONED = View(
@@ -51,11 +57,17 @@ _LISTS = ("brokers", "ntp")
         "fleet board provision air-1 --kind air --wifi-ssid city --wifi-psk-file psk.txt",
         "fleet board provision light-7 --port /dev/ttyUSB1 --board esp32_light --wifi-ssid city --site mitte pole=7",
         "fleet board provision --from boards.csv --wifi-ssid city --yes --json",
+        "fleet board provision air-2 --kind air --wifi-ssid city --flash --micropython 1.26.1",
+        "fleet board provision --claim b7 --all --kind air --wifi-ssid city",
     ),
 )
 @click.argument("words", metavar="[NODE] [TAG=VALUE]...", nargs=-1)
 @click.option("--from", "file", metavar="FILE", type=click.Path(path_type=Path), help="Many boards: CSV, or TOML.")
 @click.option("--port", "ports", metavar="PORT", multiple=True, help="A path, pattern or URL; else what is attached.")
+@click.option("--all", "every", is_flag=True, help="With --claim: every board that is attached.")
+@click.option("--flash", is_flag=True, help="Flash MicroPython and our firmware in the same run; for blank boards.")
+@click.option("--micropython", metavar="FILE|VERSION", default="", help="With --flash: the base image.")
+@click.option("--claim", "batch", metavar="BATCH", help="A ticket instead: the board claims its identity by itself.")
 @click.option("--kind", help="air or light; else as the pin map says.")
 @click.option("--board", metavar="NAME", help="The pin map; else the one for kind and chip.")
 @click.option("--wifi-ssid", metavar="NAME", envvar="LUMENAIR_WIFI_SSID", help="The network; else LUMENAIR_WIFI_SSID.")
@@ -79,15 +91,13 @@ _LISTS = ("brokers", "ntp")
 def command(
     words: tuple[str, ...],
     file: Path | None,
-    ports: tuple[str, ...],
     psk_file: Path | None,
-    yes: bool,
-    dry_run: bool,
+    batch: str | None,
     out: Output,
     directory: Path,
     **values: Any,
 ) -> None:
-    """Make a node of a board that runs our firmware.
+    """Make a node of a board.
 
     Its key is made here, goes onto the board, and is kept nowhere else; the node is registered as accepted. Only the
     report of the node itself counts as success. A node that exists gets a new certificate, and the old one is revoked:
@@ -96,6 +106,9 @@ def command(
     With --from the boards of a file: CSV with a heading, or TOML with [[board]] tables and [defaults]. The columns are
     node, mac or port, kind, board, brokers, ntp, wifi_ssid, wifi_psk, tz, site, lat, lon and tag.NAME. The whole
     file is checked first; boards that are done are left alone; exit code 6 when some are not.
+
+    With --claim no node is registered: the board asks for its identity where it hangs, and waits as pending until
+    `fleet node accept`. NODE is then the id that it would like.
     """
     from fleet.boards import spec
 
@@ -105,76 +118,147 @@ def command(
     texts |= {f"{spec.TAG}{name}": value for name, value in tags.items()}
     psk = read_psk(psk_file, os.environ)
     shared = spec.of({**texts, **({"wifi_psk": psk} if psk else {})}, _option)
-    if len(named) != (0 if file else 1):
+    if (file and named) or len(named) > 1 or not (named or file or batch):
         raise UsageError("name one node, or a file of many with --from", hint="fleet board provision --help")
     with opened(directory) as session:
+        job = _Job(session, out, **{name: values[name] for name in _Job.OPTIONS})
         if file:
-            _many(session, file, shared, ports, yes, dry_run, out)
+            job.many(file, shared)
+            return
+        one = spec.of({"node": named[0]}, "{}".format).over(shared) if named else shared
+        job.tickets(one, batch) if batch else job.one(one)
+
+
+class _Job:
+    """What one call is to do."""
+
+    OPTIONS = ("ports", "every", "flash", "micropython", "yes", "dry_run")
+
+    def __init__(self, session: Session, out: Output, **options: Any) -> None:
+        from fleet.boards.provision import desk
+
+        self._desk = desk(session.config, session.store)
+        self._out = out
+        self._ports: tuple[str, ...] = options["ports"]
+        self._every: bool = options["every"]
+        self._flash: bool = options["flash"]
+        self._micropython: str = options["micropython"]
+        self._yes: bool = options["yes"]
+        self._dry_run: bool = options["dry_run"]
+
+    def one(self, spec: "NodeSpec") -> None:
+        """One board."""
+        from fleet.boards import attached, provision
+
+        if len(self._ports) > 1 or self._every:
+            raise UsageError("one node is one board", hint="name one --port, or many nodes with --from")
+        url = attached.one(self._ports[0] if self._ports else None).url
+        if self._flash:
+            self._flash_one(url, spec)
+            return
+        planned = provision.plan(self._desk, provision.look(url), spec)
+        if self._dry_run:
+            self._show([_planned(planned)])
+            return
+        for doubt in planned.doubts:
+            confirm(doubt, self._yes)
+        with self._told(spec.node):
+            done = provision.carry_out(self._desk, planned, lambda step: self._say(spec.node, step))
+        self._show([_done(done)])
+        self._out.note(f"Next: fleet node show {spec.node}, or fleet board monitor --port {url}.")
+
+    def _flash_one(self, url: str, spec: "NodeSpec") -> None:
+        from fleet.boards.probe import Facts
+        from fleet.boards.provision import Seen
+        from fleet.boards.provision_flash import flash_all
+        from fleet.boards.provision_many import Match
+
+        with self._told(spec.node):
+            (outcome,) = flash_all(self._desk, [Match(spec, Seen(url, Facts()))], self._wish(), self._say)
+        if outcome.error is not None:
+            raise outcome.error
+        self._show([_outcome(outcome)])
+
+    def many(self, file: Path, shared: "NodeSpec") -> None:
+        """The boards of a file."""
+        from fleet.boards import attached, batch, provision, provision_flash, provision_many
+
+        specs = batch.read(file, shared)
+        named = [spec.port for spec in specs if spec.port]
+        wanted = [*self._ports, *named] if self._ports or len(named) == len(specs) else []
+        urls = [port.url for port in attached.chosen(wanted, every=True)]
+        look = provision_flash.look if self._flash else provision.look
+        found = provision_many.look_at_all(urls, look)
+        matches = provision_many.match(specs, found)
+        for stranger in provision_many.strangers(specs, found):
+            self._out.note(f"{stranger.url} ({stranger.facts.mac}) is in no line of {file.name}.")
+        if self._flash:
+            outcomes = provision_flash.flash_all(self._desk, matches, self._wish(), self._say)
+        elif self._dry_run:
+            outcomes = provision_many.preview(self._desk, matches)
         else:
-            one = spec.of({"node": named[0]}, "{}".format).over(shared)
-            _one(session, one, ports, yes, dry_run, out)
+            outcomes = provision_many.provision_all(self._desk, matches, self._yes, self._say)
+        self._show(map(_outcome, outcomes))
+        _refuse_some({one.spec.node: one.error for one in outcomes}, "node")
+
+    def tickets(self, spec: "NodeSpec", batch: str) -> None:
+        """Boards that claim their identity by themselves."""
+        import threading
+
+        from fleet.boards import attached, many, ticket
+
+        if self._flash:
+            raise UsageError("--flash and --claim are two steps", hint="first: fleet board flash --all")
+        if spec.tags or spec.brokers or spec.tz:
+            raise UsageError("a ticket holds no tags, brokers or time zone", hint="fleet node set, once it is accepted")
+        ports = attached.chosen(self._ports, self._every)
+        if spec.node and len(ports) > 1:
+            raise UsageError("one node is one board", hint="leave the id to the boards")
+
+        def write(port: "Port") -> "Ticketed":
+            return ticket.write(self._desk, port.url, spec, batch, self._dry_run)
+
+        outcomes = list(many.each(ports, write, threading.Event()))
+        if len(outcomes) == 1 and outcomes[0].error is not None:
+            raise outcomes[0].error
+        self._show(_ticketed(one, spec) for one in outcomes)
+        _refuse_some({one.port.url: one.error for one in outcomes}, "board")
+        self._out.note(f"Next: fleet node list --where 'standing=pending and batch={batch}', then fleet node accept.")
+
+    def _show(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        self._out.rows(PROVISIONED, rows)
+        self._out.note("Nothing was changed: this was a dry run." if self._dry_run else "")
+
+    def _say(self, node: str, step: str) -> None:
+        self._out.note(f"{node}: {step}")
+
+    def _wish(self) -> "Wish":
+        from fleet.boards import wish
+
+        return wish.Wish(
+            firmware=wish.program(None, os.environ),
+            shelf=wish.shelf(self._micropython, "", os.environ),
+            yes=self._yes,
+            dry_run=self._dry_run,
+        )
+
+    @contextlib.contextmanager
+    def _told(self, node: str) -> Iterator[None]:
+        """Ctrl-C does not leave anybody in the dark about what is half done."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._desk.unfinished.get(node):
+                self._out.note(f"{node} is not finished: run the same again to complete it.")
+            raise
 
 
-def _one(session: Session, spec: "NodeSpec", ports: Sequence[str], yes: bool, dry_run: bool, out: Output) -> None:
-    from fleet.boards import attached, provision
-
-    if len(ports) > 1:
-        raise UsageError("one node is one board", hint="name one --port")
-    desk = _desk(session)
-    seen = provision.look(attached.one(ports[0] if ports else None).url)
-    planned = provision.plan(desk, seen, spec)
-    if dry_run:
-        out.rows(PROVISIONED, [_planned(planned)])
-        out.note("Nothing was changed: this was a dry run.")
-        return
-    for doubt in planned.doubts:
-        confirm(doubt, yes)
-    try:
-        done = provision.carry_out(desk, planned, lambda step: out.note(f"{spec.node}: {step}"))
-    except KeyboardInterrupt:
-        if desk.unfinished.get(spec.node):
-            out.note(f"{spec.node} is not finished: run the same again to complete it.")
-        raise
-    out.rows(PROVISIONED, [_done(done)])
-    out.note(f"Next: fleet node show {spec.node}, or fleet board monitor --port {seen.url}.")
-
-
-def _many(
-    session: Session,
-    file: Path,
-    shared: "NodeSpec",
-    ports: Sequence[str],
-    yes: bool,
-    dry_run: bool,
-    out: Output,
-) -> None:
-    from fleet.boards import attached, batch, provision_many
-
-    specs = batch.read(file, shared)
-    wanted = [*ports, *(spec.port for spec in specs if spec.port)] if ports or all(s.port for s in specs) else []
-    urls = [port.url for port in attached.chosen(wanted, every=True)]
-    found = provision_many.look_at_all(urls)
-    matches = provision_many.match(specs, found)
-    for stranger in provision_many.strangers(specs, found):
-        out.note(f"{stranger.url} ({stranger.facts.mac}) is in no line of {file.name}.")
-    desk = _desk(session)
-    if dry_run:
-        outcomes = provision_many.preview(desk, matches)
-        out.rows(PROVISIONED, map(_outcome, outcomes))
-        out.note("Nothing was changed: this was a dry run.")
-    else:
-        outcomes = provision_many.provision_all(desk, matches, yes, lambda node, step: out.note(f"{node}: {step}"))
-        out.rows(PROVISIONED, map(_outcome, outcomes))
-    failed = {one.spec.node: str(one.error) for one in outcomes if one.error is not None}
+def _refuse_some(errors: "Mapping[str, FleetError | None]", what: str) -> None:
+    """PartlyFailedError when there is an error among those of several."""
+    failed = {name: error for name, error in errors.items() if error is not None}
     if failed:
-        message = f"{len(failed)} of {len(outcomes)} boards are not done"
+        message = f"{len(failed)} of {len(errors)} {what}s are not done"
         raise PartlyFailedError(message, failed, hint="run the same again: only these are done then")
-
-
-def _desk(session: Session) -> "Desk":
-    from fleet.boards.provision import desk
-
-    return desk(session.config, session.store)
 
 
 def read_psk(file: Path | None, environ: Mapping[str, str]) -> str:
@@ -236,3 +320,14 @@ def _outcome(outcome: "Outcome") -> Mapping[str, Any]:
     given = {key: getattr(spec, key) or None for key in ("node", "kind", "board", "mac")}
     why = {"reason": str(error), "hint": error.hint} if error else {}
     return {**_NOTHING, **given, "port": outcome.url or spec.port or None, "action": outcome.action, **why}
+
+
+def _ticketed(outcome: "many.Outcome[Ticketed]", spec: "NodeSpec") -> Mapping[str, Any]:
+    row = {**_NOTHING, "node": spec.node or None, "port": outcome.port.url}
+    done, error = outcome.result, outcome.error
+    if error is not None:
+        return {**row, "action": "failed", "reason": str(error), "hint": error.hint}
+    assert done is not None
+    same = {"mac": done.mac, "kind": done.pin_map.kind.value, "board": done.pin_map.name}
+    firmware = done.report.fw if done.report else None
+    return {**row, **same, "action": "ticket", "firmware": firmware, "certificate_until": None}

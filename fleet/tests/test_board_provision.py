@@ -4,91 +4,26 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 
 from fleet.boards import provision
 from fleet.boards.unfinished import Note, Unfinished
-from fleet.config import Config
 from fleet.errors import UnreachableError
-from fleet.flashing import image
 from fleet.flashing.console import Console
 from fleet.flashing.remote import Remote
-from fleet.model import Node, Standing
 from fleet.provision import Provisioner
-from fleet.store import Store
 from fleet.tests import board_rig
-from fleet.tests.cli_rig import Result, make_fleet, run
-from protocol.identity import Identity
-from tools.virtual_board.launch import BoardProcess
-
-MAC = "24:0A:C4:00:00:01"
-WIFI = ("--wifi-ssid", "city")
-PSK = "a wifi key that is secret"
-
-
-@dataclass
-class Bench:
-    """A fleet, and boards."""
-
-    config: Config
-    tmp_path: Path
-    boards: list[BoardProcess] = field(default_factory=list)
-
-    def board(self, contents: bytes | None, number: int = 1, **options: object) -> BoardProcess:
-        found = board_rig.board(self.tmp_path / f"b{number}", contents, mac=f"{MAC[:-1]}{number}", **options)
-        self.boards.append(found.__enter__())
-        return found
-
-    def provision(self, *words: str | Path, board: BoardProcess | None = None) -> Result:
-        port = () if board is None else ("--port", board.port)
-        return run("board", "provision", *words, *port, "--fleet", self.config.directory, "--json")
-
-    def node(self, name: str = "air-1") -> Node:
-        with Store.open(self.config.store_url) as store:
-            return store.nodes.get(name)
-
-    def nodes(self) -> list[str]:
-        with Store.open(self.config.store_url) as store:
-            return [node.id for node in store.nodes.all()]
-
-    def revoked(self) -> list[int]:
-        crl = x509.load_pem_x509_crl((self.config.ca_dir / "crl.pem").read_bytes())
-        return [entry.serial_number for entry in crl]
-
-    def unfinished(self) -> list[str]:
-        return [note.node for note in Unfinished(self.config.directory).all()]
+from fleet.tests.bench_rig import MAC, PSK, WIFI, Bench, agreed, identity_of
+from fleet.tests.cli_rig import run
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    found = Bench(make_fleet(tmp_path / "fleet"), tmp_path)
-    yield found
-    for one in found.boards:
-        one.__exit__(None, None, None)
-
-
-def identity_of(board: BoardProcess) -> Identity:
-    """What is in the flash of a board."""
-    files = image.read((board.directory / "flash.bin").read_bytes()[board_rig.VFS :])
-    return Identity.decode(files["/id.cbor"])
-
-
-def serial_of(identity: Identity) -> int:
-    return x509.load_der_x509_certificate(identity.cert).serial_number
-
-
-def agreed(bench: Bench, board: BoardProcess, name: str = "air-1") -> None:
-    """Board, register, revocation list and notes say the same of a node."""
-    node, identity = bench.node(name), identity_of(board)
-    assert node.standing is Standing.ACCEPTED
-    assert serial_of(identity) == node.cert_serial
-    assert node.cert_serial not in bench.revoked()
-    assert bench.unfinished() == []
+    with Bench.create(tmp_path) as found:
+        yield found
 
 
 def test_a_board_becomes_a_node_and_its_key_is_nowhere_else(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
