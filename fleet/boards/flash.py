@@ -259,12 +259,12 @@ class _Job:
         self._notify(Step(Phase.START))
         with Console(self._url) as console:
             try:
-                report = console.wait_report()
+                report = console.wait_report(self._wish.report_s)
             except TimedOutError:
                 if console.identify(_PROMPT_S).condition is not Condition.PROMPT:
                     raise
                 console.write(_RESTART)  # it came up while nobody listened
-                report = console.wait_report()
+                report = console.wait_report(self._wish.report_s)
         _check_report(self._url, report, self._wish.firmware, node)
         return replace(done, report=report)
 

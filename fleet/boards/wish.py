@@ -9,6 +9,7 @@ from fleet.errors import UsageError
 from fleet.flashing import base, firmware, pinmaps
 from fleet.flashing.base import Shelf
 from fleet.flashing.chips import CHIPS
+from fleet.flashing.console import REPORT_S
 from fleet.flashing.esptool import Found, Options
 from fleet.flashing.firmware import Firmware
 from fleet.flashing.pinmaps import PinMap
@@ -28,7 +29,8 @@ class Belongings:
 class Wish:
     """What every board of a run gets. `pins` are the pin maps that it may have, none for any.
 
-    `force` writes everything, `erase` gives up what is on the board, `yes` also what is not delivered yet.
+    `force` writes everything, `erase` gives up what is on the board, `yes` also what is not delivered yet. A board has
+    `report_s` from its reset to its report.
     """
 
     firmware: Firmware
@@ -40,6 +42,7 @@ class Wish:
     yes: bool = False
     dry_run: bool = False
     belongings: Belongings | None = None
+    report_s: float = REPORT_S
 
 
 def options(chip: str = AUTO, **values: Any) -> Options:
