@@ -185,11 +185,9 @@ class Board:
         self._wake_at_s = None
         self._loader = None
         if self.program is not None:
-            program = self.program
-            before = program.operations
+            program, self.program = self.program, None
             await program.kill()
-            self.program = None
-            self.flash.operations = max(before, program.operations)
+            self.flash.operations = program.operations
             self.setup = program.setup
         self._enter(state)
 

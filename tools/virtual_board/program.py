@@ -91,6 +91,8 @@ class ProgramSetup:
             return replace(self, rate=values["x"] / _MILLI)
         if name == "wifi":
             return replace(self, wifi=values["networks"])
+        if name == "cut":
+            return replace(self, cut=(values["after"], values["keep"]))
         if name == "log":
             return replace(self, log=bool(values["on"]))
         if name == "fault":
@@ -183,6 +185,7 @@ class Program:
 
         `rate` is {"x": thousandths}, `leap` {"s"}, `fault` {"part", "name", "value"}, `wifi` {"networks"}, `cut`
         {"after", "keep"}, `log` {"on"}, `probe` {"values"}, `status` {}."""
+        self._obeyed(name, values)
         self._send(name, values)
 
     async def ask(self, name: str, /, patience_s: float = ANSWER_S, **values: Any) -> dict[str, Any]:
@@ -205,13 +208,16 @@ class Program:
             self._waiting.limits.pop(number, None)
         if "error" in found:
             raise ProgramError(found["error"])
+        self._obeyed(name, values, found.get("at"))
         return found
 
-    def _send(self, name: str, values: Mapping[str, Any], number: int | None = None) -> None:
+    def _obeyed(self, name: str, values: Mapping[str, Any], at: int | None = None) -> None:
+        """What was ordered holds for the next run, too; `at` is the operation of a cut."""
         self.setup = self.setup.obeyed(name, values)
         if name == "cut":
-            self._cut_at = self.operations + values["after"]
-            self.setup = replace(self.setup, cut=(values["after"], values["keep"]))
+            self._cut_at = self.operations + values["after"] if at is None else at
+
+    def _send(self, name: str, values: Mapping[str, Any], number: int | None = None) -> None:
         if self._run is not None:
             self._run.send({"do": name, **values, **({} if number is None else {"id": number})})
 
@@ -234,8 +240,9 @@ class Program:
         self._flush_held()
         self._waiting.fail()
         self._run = None
+        found = self._account(run, end)
         if not self._killed:
-            await self._act(self._account(run, end), end)
+            await self._act(found, end)
 
     def _account(self, run: Run, end: RunEnd) -> End:
         """Let `setup` stand where the run ended."""

@@ -60,6 +60,7 @@ class Board:
         self.setup = setup = Setup(self.channel.receive())
         self._real_ms: "Callable[[], int]" = time.ticks_ms  # type: ignore[attr-defined]
         self._glanced_ms = 0
+        self.later: "list[dict[str, Any]]" = []  # orders that wait for `serve`
         self.clock = VirtualClock(self._real_ms, setup.rate, setup.ticks)
         self.timeline = Timeline(self.clock, self.serve)
         self.counters = self.timeline.counters = Counters(counters, self.timeline.now_ms)
@@ -77,11 +78,11 @@ class Board:
         self.wlan_config: "dict[str, Any]" = {}
         self.nvs: "Any" = None  # all namespaces, once one was opened
         self.orders = Orders(self)
-        install(self.timeline, self.channel.stream, self.serve)
+        install(self.timeline, self.channel.stream, self.serve, self.later)
 
     def _open_flash(self) -> None:
         setup = self.setup
-        self.chip = Chip(open(setup.flash, "r+b"), self.counters, self._power_is_gone)  # noqa: SIM115
+        self.chip = Chip(open(setup.flash, "r+b"), self.counters, self._look, self._power_is_gone)  # noqa: SIM115
         self.chip.operations = setup.operations
         if setup.cut[0]:
             self.chip.cut_after(setup.cut[0], setup.cut[1])
@@ -94,9 +95,20 @@ class Board:
 
     def serve(self, milliseconds: int) -> None:
         """Take orders for so long, or until the first has come."""
+        while self.later:
+            self.orders.obey(self.later.pop(0))
         while self.channel.waits(milliseconds):
             self.orders.obey(self.channel.receive())
             milliseconds = 0
+
+    def _look(self) -> None:
+        """Before a flash operation: a cut must count from here on, also for who writes at the prompt."""
+        while self.channel.waits(0):
+            order = self.channel.receive()
+            if order["do"] == "probe":  # may use the file system, which is busy now
+                self.later.append(order)
+            else:
+                self.orders.obey(order)
 
     def glance(self) -> None:
         """Take the orders that are there; as often as one likes."""

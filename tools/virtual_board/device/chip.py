@@ -36,16 +36,23 @@ class Recorder:
 
 
 class Chip(Flash):
-    """The chip in `file`; `on_cut()` does not return."""
+    """The chip in `file`; `look()` is called before each operation; `on_cut()` does not return."""
 
-    def __init__(self, file: "BinaryIO", counters: "Counters", on_cut: "Callable[[], None]") -> None:
+    def __init__(
+        self, file: "BinaryIO", counters: "Counters", look: "Callable[[], None]", on_cut: "Callable[[], None]"
+    ) -> None:
         self._recorder = Recorder(file)
         self._counters = counters
+        self._look = look
         super().__init__(self._recorder, self._count, on_cut)
 
     def record(self, log: "BinaryIO | None") -> None:
         """Append every operation from now on to `log`; None: to nothing."""
         self._recorder.log = log
+
+    def _operate(self, kind: int, at: int, data: bytes) -> None:
+        self._look()
+        super()._operate(kind, at, data)
 
     def _count(self, kind: int, _: int, size: int) -> None:
         self._recorder.kind = kind

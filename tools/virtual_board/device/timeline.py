@@ -105,10 +105,10 @@ class _NoTask:
     data: object = None
 
 
-def install(timeline: Timeline, orders: "Any", serve: "Callable[[int], None]") -> None:
+def install(timeline: Timeline, orders: "Any", serve: "Callable[[int], None]", later: "list[Any]") -> None:
     """Make asyncio run on `timeline` and take orders from the stream `orders` by `serve(0)` while it waits.
 
-    Call it before the first task exists. The stream counts as one that is waited for, always."""
+    `later` holds orders that have left the stream and were not obeyed. Call it before the first task exists. The stream counts as one that is waited for, always."""
     import asyncio
 
     core: "Any" = asyncio.core  # type: ignore[attr-defined]
@@ -124,6 +124,8 @@ def install(timeline: Timeline, orders: "Any", serve: "Callable[[int], None]") -
             self.map[id(orders)][0] = None
 
         def wait_io_event(self, dt: int) -> None:
+            if later:
+                serve(0)
             timeline.wait(dt, super().wait_io_event)
 
         def _dequeue(self, stream: "Any") -> None:

@@ -72,11 +72,20 @@ class Bench:
         assert self.feed(0x06, struct.pack("<II", 0, 0x40080000))[1] == b"OHAI"
 
 
+def tool(name: str) -> str:
+    """The program of that name in this environment."""
+    return str(Path(sys.executable).parent / name)
+
+
 def run(*words: str, timeout_s: float = TOOL_S) -> subprocess.CompletedProcess:
     """A command as a shell runs it: the program of this environment, its exit code, its words."""
-    program = str(Path(sys.executable).parent / words[0])
     return subprocess.run(
-        [program, *words[1:]], cwd=ROOT, capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL
+        [tool(words[0]), *words[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        stdin=subprocess.DEVNULL,
     )
 
 

@@ -15,7 +15,7 @@ from tools.interpreter import ROOT
 from tools.virtual_board.base import base_image
 from tools.virtual_board.client import BoardError, Client
 from tools.virtual_board.launch import BoardDiedError, BoardProcess, arguments
-from tools.virtual_board.tests.harness import run, told
+from tools.virtual_board.tests.harness import run, told, tool
 
 CHIPS = ("esp32", "esp32s3", "esp32c3")
 AT = {"esp32": "0x1000", "esp32s3": "0x0", "esp32c3": "0x0"}
@@ -199,7 +199,7 @@ def test_several_boards_at_once_do_not_disturb_each_other(tmp_path, images):
     try:
         for board in boards:
             board.__enter__()
-        program = str(ROOT / ".venv" / "bin" / "esptool") if (ROOT / ".venv").exists() else "esptool"
+        program = tool("esptool")
         tools = [
             subprocess.Popen(
                 [program, "--port", board.port, "write-flash", AT[chip], str(images / chip)],
@@ -257,6 +257,23 @@ def test_power_that_is_cut_within_a_write_leaves_a_board_that_can_be_flashed_aga
         assert board.client.ask("power", on=True) == {"state": "halted"}
         flash(board, images)
         assert board.client.ask("wait", state="app") == {"state": "app"}
+
+
+def test_power_that_is_cut_within_what_somebody_types_at_the_prompt(tmp_path, images):
+    (tmp_path / "file").write_bytes(os.urandom(10_000))
+    with BoardProcess(tmp_path / "b1") as board:
+        flash(board, images)
+        run("mpremote", "connect", board.port, "exec", "pass")  # it is at its prompt
+        before = board.client.ask("status")["operations"]
+        assert board.client.ask("cut", after=5, keep=1) == {"pending": True}
+        words = [tool("mpremote"), "connect", board.port, "fs", "cp", str(tmp_path / "file"), ":file"]
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as copying:
+            assert board.client.ask("wait", state="off") == {"state": "off"}
+            copying.kill()  # it would wait for an answer for a while
+        assert board.client.ask("status")["operations"] == before + 5
+        board.client.ask("power", on=True)
+        done = run("mpremote", "connect", board.port, "fs", "ls")
+        assert done.returncode == 0, told(done)
 
 
 def test_a_digest_that_is_wrong_once_fails_a_write_once(tmp_path, images):
