@@ -224,7 +224,7 @@ def test_without_a_base_image_the_one_on_the_board_stays(
 
 
 @pytest.mark.filterwarnings("ignore:set(Daemon|Name):DeprecationWarning")  # of pyserial's rfc2217
-@pytest.mark.parametrize("door", ["socket", "rfc2217"])
+@pytest.mark.parametrize("door", ["socket", pytest.param("rfc2217", marks=pytest.mark.slow)])
 def test_any_url_of_pyserial_is_a_port(door: str, wish: Wish, environ: dict[str, str], tmp_path: Path) -> None:
     with board_rig.board(tmp_path / "far", None, **{door: True}) as board:
         done = flash.flash(board.urls[door], wish, environ=environ)
