@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleet.errors import FleetError, NotAllowedError, UnreachableError
+from fleet.errors import NotAllowedError, UnreachableError
 from fleet.flashing import signs
 from fleet.flashing.console import BAUD, Console, PortLostError, Report, as_row
 from protocol import messages
@@ -87,14 +87,12 @@ def follow(
 ) -> Iterator[Line]:
     """The lines of a board from now on, for `timeout_s` or for ever; a port that goes away is waited for.
 
-    `reset` restarts the board first; FleetError where the port cannot. Whatever keeps the port from being opened the
-    first time is raised.
+    `reset` restarts the board first. Whatever keeps the port from being opened the first time is raised.
     """
     end = time.monotonic() + timeout_s if timeout_s is not None else float("inf")
     console = Console(url, baud)
-    if reset and not console.reset():
-        console.close()
-        raise FleetError(f"{url} has no line that resets the board", hint="press EN on it, or leave out --reset")
+    if reset:
+        console.restart()
     while True:
         with console:
             yield from _until_lost(console, end, now_ms)

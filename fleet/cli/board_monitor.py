@@ -42,7 +42,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "debug": "bright_black"}
 )
 @click.option("--port", metavar="PORT", help="A path, a pattern or a pyserial URL; else the only board attached.")
 @click.option("--baud", metavar="RATE", type=click.IntRange(300, 4_000_000), default=115200, help="Default 115200.")
-@click.option("--reset", is_flag=True, help="Restart the board first.")
+@click.option("--reset", is_flag=True, help="Restart the board first, by its line or over its prompt.")
 @click.option("--until", metavar="TEXT", help="Stop at the first line that holds TEXT.")
 @click.option("--timeout", type=Span(), help="Stop after this time; default: only with Ctrl-C.")
 @output_option

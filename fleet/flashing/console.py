@@ -33,6 +33,7 @@ _QUIET_S = 1.0  # a board that has just been reset is listened to first
 _PULSE_S = 0.1
 _PROMPT = ">>> "
 _LEAVE_RAW = b"\r\x02"  # a prompt that a program left in raw mode becomes one for people, and says its version
+_RESTART = b"\r\x03\x03\x02\x04"  # stop, leave raw mode, soft reset
 _ASK = b"\r\n?\r\n"
 _KEPT = 200  # lines of evidence
 
@@ -160,6 +161,11 @@ class Console(AbstractContextManager["Console"]):
                 return False
             raise self._lost(error) from error
         return True
+
+    def restart(self) -> None:
+        """Reset the chip, or where the port cannot, stop the program and let the prompt start it again."""
+        if not self.reset():
+            self.write(_RESTART)
 
     def identify(self, timeout_s: float = IDENTIFY_S) -> Answer:
         """Ask who is there, without a reset and without stopping a program that runs.

@@ -123,10 +123,9 @@ def test_colours_tell_how_bad_it_is(wire: ScriptedPort, monkeypatch: pytest.Monk
     assert "00:00:00.003" in out
 
 
-def test_a_port_that_cannot_reset_says_so(wire: ScriptedPort) -> None:
-    found = run("board", "monitor", "--port", wire.path, "--reset")
-    assert found.code == 1
-    assert "press EN" in found.err
+def test_a_board_without_a_reset_line_is_restarted_over_its_prompt(wire: ScriptedPort) -> None:
+    assert run("board", "monitor", "--port", wire.path, "--reset", "--timeout", "1").code == 0
+    assert wire.typed == b"\r\x03\x03\x02\x04"
 
 
 def test_no_board_at_all_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
