@@ -252,6 +252,10 @@ def _nodes(patient: Patient) -> Iterator[Finding]:
         yield Finding("nodes", WARN, text, f"fleet node list --where 'seen>{SILENT_S}'")
     else:
         yield Finding("nodes", OK, counts)
+    waiting = [view.node.id for view in patient.views if view.node.standing is Standing.PENDING]
+    if waiting:
+        hint = "fleet node list --where standing=pending"
+        yield Finding("claims", WARN, f"{_some(waiting)} wait to be accepted", hint)
     refusing = [view.node.id for view in accepted if nodes.config_status(view) == "refused"]
     if refusing:
         hint = f"fleet node config show {refusing[0]}"

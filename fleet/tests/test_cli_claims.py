@@ -57,6 +57,11 @@ def test_who_waits_is_in_the_list_and_can_be_found(waiting: Desk) -> None:
     assert "pending" in waiting.fleet("node", "list").out
 
 
+def test_the_doctor_tells_who_waits(waiting: Desk) -> None:
+    checks = {row["check"]: row["text"] for row in waiting.fleet("doctor", "--json").json["checks"]}
+    assert checks["claims"] == f"air-17, {LIGHT} wait to be accepted"
+
+
 def test_a_board_is_accepted_by_id_or_by_mac_under_a_name_of_ours(waiting: Desk) -> None:
     found = waiting.fleet("node", "accept", "24:0A:C4:00:00:01", "--as", "pole-9", "--yes", "--json")
     assert found.code == 0, found.err

@@ -64,6 +64,8 @@ def test_a_database_of_an_earlier_release_keeps_its_data(tmp_path: Path, revisio
         assert store.configs.get("air-1") == DesiredConfig("air-1", 1, {1: 30}, NOW_S)
         assert store.commands.of("air-1")[0].name == "identify"
         assert store.journal.refused() == {"Batch is not a map": 1}
+        claimed = store.claims.of("240ac4000001")
+        assert (claimed.node, claimed.issues) == ("light-1", 1) if claimed else revision < "0002"
 
 
 def test_a_database_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:

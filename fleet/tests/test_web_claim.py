@@ -170,8 +170,8 @@ def is_over(client: socket.socket) -> bool:
 
 def test_one_address_gets_a_bounded_number_of_places(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "FROM_ONE_ADDRESS", 5)
-    clients = [door.raw() for _ in range(9)]
-    wait_for(lambda: sum(is_over(client) for client in clients) == 4, "four connections that were refused")
+    clients = [socket.create_connection(("localhost", door.config.claim.port), 10) for _ in range(9)]
+    wait_for(lambda: sum(is_over(client) for client in clients) == 4, "four that were refused before their handshake")
     for client in clients:
         client.close()
     wait_for(lambda: _is_served(door), "a free place")

@@ -1,7 +1,8 @@
 """A small HTTPS server in a thread of `fleet serve`, of which nobody can take more than a bounded share.
 
 uvicorn bounds the time between requests, not that of one. Here a connection as a whole has a deadline, so that a slow
-client costs a place for seconds and no longer; how many there are, in all and from one address, is bounded too.
+client costs a place for seconds and no longer; how many there are, in all and from one address, is bounded before they
+cost a handshake.
 """
 
 import asyncio
@@ -31,40 +32,25 @@ CONNECTIONS = 256  # at a time
 FROM_ONE_ADDRESS = 64  # nodes of one street may share an address
 HEAD_BYTES = 4096  # of a request
 _START_S = 10.0
+_PAUSE_S = 0.1
 _END_S = 3  # for requests in hand
 
 
 class _Connection(H11Protocol):
-    """One connection, with its deadline. `places` counts those of each address."""
+    """uvicorn's connection, which tells when it is over."""
 
-    def __init__(
-        self, config: uvicorn.Config, state: ServerState, loop: asyncio.AbstractEventLoop, places: Counter[str]
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, state: ServerState, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(config, state, {}, loop)
-        self._places = places
-        self._address = ""
-        self._deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Refuse what is too much; start the clock."""
-        super().connection_made(transport)
-        self._address = self.client[0] if self.client else ""
-        self._places[self._address] += 1
-        if self._places.total() > CONNECTIONS or self._places[self._address] > FROM_ONE_ADDRESS:
-            transport.abort()
-        else:
-            self._deadline = self.loop.call_later(CONNECTION_S, transport.abort)
+        self.over = asyncio.Event()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock, free the place."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._places -= Counter((self._address,))
+        """The end, whoever brought it about."""
         super().connection_lost(exc)
+        self.over.set()
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server on a socket and a TLS context of ours."""
+    """uvicorn's server with a doorman of ours: he counts connections before their handshake, and ends them in time."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket, tls: ssl.SSLContext) -> None:
         super().__init__(
@@ -81,23 +67,60 @@ class _Server(uvicorn.Server):
                 h11_max_incomplete_event_size=HEAD_BYTES,
             )
         )
+        self.ready = threading.Event()
         self._listener = listener
         self._tls = tls
-        self.ready = threading.Event()
+        self._places: Counter[str] = Counter()  # connections by address
+        self._guests: set[asyncio.Task[None]] = set()
 
     async def startup(self, sockets: Any = None) -> None:
-        """As uvicorn's, with a bound on the handshake."""
-        loop = asyncio.get_running_loop()
-        state, places = self.server_state, Counter[str]()
-        server = await loop.create_server(
-            lambda: _Connection(self.config, state, loop, places),
-            sock=self._listener,
-            ssl=self._tls,
-            ssl_handshake_timeout=HANDSHAKE_S,
-        )
-        self.servers = [server]
+        """Open the door."""
+        self._listener.setblocking(False)
+        self.servers = []
+        self._doorman = asyncio.create_task(self._admit())
         self.started = True
         self.ready.set()
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """Close it; who is inside may finish."""
+        self._doorman.cancel()
+        self._listener.close()
+        await super().shutdown()
+        for guest in self._guests:
+            guest.cancel()
+
+    async def _admit(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, address = await loop.sock_accept(self._listener)
+            except OSError:  # no descriptor is free, or the client is gone
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            if self._places.total() >= CONNECTIONS or self._places[address[0]] >= FROM_ONE_ADDRESS:
+                client.close()
+                continue
+            self._places[address[0]] += 1
+            guest = loop.create_task(self._host(client, address[0]))
+            self._guests.add(guest)
+            guest.add_done_callback(self._guests.discard)
+
+    async def _host(self, client: socket.socket, address: str) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            transport, connection = await loop.connect_accepted_socket(
+                lambda: _Connection(self.config, self.server_state, loop),
+                client,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_S,
+            )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(connection.over.wait(), CONNECTION_S)
+            transport.abort()
+        except OSError:  # the handshake failed: ssl.SSLError and ConnectionError are both of this kind
+            pass
+        finally:
+            self._places -= Counter((address,))
 
 
 @contextlib.contextmanager
@@ -122,8 +145,9 @@ def serving(config: Config, store: Store, log: logging.Logger) -> Iterator[str]:
 
 
 def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), backlog=CONNECTIONS)
+        return socket.create_server((host, port), family=family, backlog=CONNECTIONS)
     except OSError as error:
         hint = "choose another claim.port in fleet.toml, or end what uses it"
         raise UnreachableError(
