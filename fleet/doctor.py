@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidSignature
 
 from fleet import config as settings
 from fleet import nodes, pki, status, watch
+from fleet.boards.unfinished import Unfinished
 from fleet.broker import binary, control
 from fleet.config import EMBEDDED, Config
 from fleet.errors import FleetError
@@ -266,6 +267,16 @@ def _nodes(patient: Patient) -> Iterator[Finding]:
         yield Finding("node certificates", WARN, text, "provision these nodes again before that")
 
 
+def _unfinished(patient: Patient) -> Iterator[Finding]:
+    """Nodes whose key was on its way to a board when something came in between."""
+    known = {view.node.id for view in patient.views if view.node.standing is Standing.ACCEPTED}
+    lost = [note.node for note in Unfinished(patient.config.directory).all() if note.node in known]
+    if lost:
+        text = f"{_some(lost)} may lack the key: provisioning was interrupted"
+        hint = f"fleet board provision {lost[0]} again, or fleet node retire {lost[0]}"
+        yield Finding("provisioning", WARN, text, hint)
+
+
 def _is_silent(view: NodeView, now_s: int) -> bool:
     """Silence is no fault of a node that was never heard of: it may still lie in its box."""
     return view.last_seen_ms is not None and view.last_seen_ms // 1000 < now_s - SILENT_S
@@ -288,4 +299,5 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("clock", _clock),
     ("refused messages", _refused),
     ("nodes", _nodes),
+    ("provisioning", _unfinished),
 )

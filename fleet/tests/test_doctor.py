@@ -10,6 +10,7 @@ import pytest
 
 from fleet import config as settings
 from fleet import doctor, pki
+from fleet.boards.unfinished import Note, Unfinished
 from fleet.doctor import FAIL, OK, WARN
 from fleet.model import TQ_AHEAD
 from fleet.store import Store
@@ -50,6 +51,15 @@ def test_a_fleet_that_is_at_rest(fleet: Path) -> None:
     assert len(findings["broker program"].text.rpartition("sha256 ")[2]) == 64
     assert findings["nodes"].text == "2 unknown, 1 never; air-2 silent for more than 15 min"
     assert findings["configuration"].hint == "fleet node config show air-2"
+
+
+def test_nodes_whose_board_may_lack_its_key_are_named(fleet: Path) -> None:
+    notes = Unfinished(fleet)
+    for node in ("air-1", "old-1", "never-made"):
+        notes.begin(Note(node, "240ac4000001", "/dev/ttyUSB0", NOW))
+    finding = found(fleet)["provisioning"]
+    assert (finding.status, finding.text.split()[0]) == (WARN, "air-1")
+    assert "fleet board provision air-1" in finding.hint
 
 
 def test_no_fleet_ends_it(tmp_path: Path) -> None:
