@@ -91,6 +91,7 @@ RUNS = View(
     ),
     id="run",
 )
+REPORT = View("report", (Column("file"),), id="file")
 _PATH = click.Path(path_type=Path)
 _WAIT = 1800
 _LAST = 20
@@ -211,8 +212,11 @@ def write_report(paths: tuple[Path, ...], bench: Path, last: int, to: Path | Non
     found, target = running.to_report(paths, bench, last, to)
     shown = page.write(found, target)
     rows = [_run_row(one, directory) for directory, one in shown]
-    out.rows(RUNS, rows)
-    out.note(f"\n{target}")
+    if out.form == "table":
+        out.rows(RUNS, rows)
+        out.note(f"\n{target}")
+    else:
+        out.record(REPORT, {"file": str(target)}, [("runs", RUNS, rows)])
 
 
 def _run(order: "Order", out: Output) -> "tuple[Path, Run]":

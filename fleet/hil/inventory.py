@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fleet.errors import ConfigError, NotFoundError
+from fleet.flashing.chips import CHIPS
 from fleet.hil import power, schema
 from fleet.hil.schema import key
 
 FILE = "bench.toml"
 MAX_FILE = 1 << 20  # bytes
-CHIPS = ("esp32", "esp32s2", "esp32s3", "esp32c3", "esp32c6")
 _ID = r"[a-z0-9][a-z0-9-]{0,31}"
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
@@ -38,8 +38,10 @@ class Board:
             path=True,
         )
     )
-    chip: str = field(default="esp32", metadata=key("The chip, as esptool names it.", form="|".join(CHIPS)))
-    kind: str = field(default="air", metadata=key("What it is built to be.", form="air|light"))
+    chip: str = field(
+        default="esp32", metadata=key(f"The chip, as esptool names it: {', '.join(CHIPS)}.", form="|".join(CHIPS))
+    )
+    kind: str = field(default="air", metadata=key("What it is built to be: air or light.", form="air|light"))
     pins: str = field(
         default="",
         metadata=key(

@@ -62,6 +62,9 @@ def run(order: Order, tell: Callable[[Progress], None]) -> tuple[Path, results.R
     code = None
     try:
         code = _pytest(_command(order, paths, directory, len(boards)), order.tests.absolute().parent, directory, tell)
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+        raise
     finally:
         made = results.end(directory, code)
         report.write(results.runs(bench.results)[-HISTORY:], directory / PAGE)
