@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from tools.switchboard import WorldClock
 from tools.virtual_board import boot
+from tools.virtual_board.alarm import Alarm
 from tools.virtual_board.boot import MACHINE_CAUSE, BootError, Cause
 from tools.virtual_board.chips import Chip
 from tools.virtual_board.doors import Door
@@ -78,8 +80,7 @@ class Board:
         self._loader: Loader | None = None
         self._changed = asyncio.Event()
         self._pending: list[tuple[Door, bytes]] = []
-        self._later: asyncio.TimerHandle | None = None
-        self._wake_at_s: float | None = None  # world time
+        self._alarm = Alarm(world)
 
     # -- orders from outside
 
@@ -124,26 +125,30 @@ class Board:
 
         A program at its prompt, or that computes, obeys when it looks: then the answer is {"pending": True}.
         """
-        if self.program is None:
+        answer: dict[str, Any] = {}
+        if self.program is not None:
+            try:
+                async with asyncio.timeout(TELL_S):
+                    return await self.program.ask(name, **values)
+            except TimeoutError:
+                answer = {"pending": True}
+        if self.program is not None:
+            self.program.order(name, **values)
+        else:
             self.setup = self.setup.obeyed(name, values)
-            return {}
-        try:
-            async with asyncio.timeout(TELL_S):
-                return await self.program.ask(name, **values)
-        except TimeoutError:
-            return {"pending": True}
+        return answer
 
     async def leap(self, seconds: int) -> None:
         """Let `seconds` pass, as fast as the program can live through them."""
         if self.program is not None:
             await self.program.ask("leap", patience_s=LEAP_S, s=seconds)
         self.world.leap(seconds)
-        self._reschedule()
+        self._alarm.world_changed()
 
     def set_rate(self, rate: float) -> None:
         """From now on the board's world runs at that rate."""
         self.world.set_rate(rate)
-        self._reschedule()
+        self._alarm.world_changed()
         if self.program is not None:
             self.program.order("rate", x=round(rate * _MILLI))
 
@@ -166,7 +171,7 @@ class Board:
         self.flash.close()
         self._log.close()
 
-    # -- transitions; all under self._turn
+    # -- transitions, one at a time
 
     async def _start(self, cause: Cause, download: bool = False) -> None:
         await self._stop(State.RESET)
@@ -181,14 +186,15 @@ class Board:
 
     async def _stop(self, state: State) -> None:
         """Whatever runs runs no more."""
-        self._cancel_later()
-        self._wake_at_s = None
+        self._alarm.cancel()
         self._loader = None
         if self.program is not None:
             program, self.program = self.program, None
             await program.kill()
-            self.flash.operations = program.operations
             self.setup = program.setup
+            self.flash.operations = program.operations
+            left, keep = program.setup.cut
+            self.flash.cut = Cut(program.operations + left, keep) if left else None
         self._enter(state)
 
     async def _boot(self, cause: Cause) -> None:
@@ -229,9 +235,7 @@ class Board:
 
     def _retry(self, cause: Cause) -> None:
         self._enter(State.HALTED)
-        self._later = asyncio.get_running_loop().call_later(
-            RETRY_S, lambda: self.transitions.soon(self._try_again(cause))
-        )
+        self._alarm.after(RETRY_S, lambda: self.transitions.soon(self._try_again(cause)))
 
     async def _try_again(self, cause: Cause) -> None:
         async with self.transitions.one():
@@ -300,15 +304,7 @@ class Board:
         """0: until somebody resets it."""
         self._enter(State.SLEEP)
         if sleep_ms:
-            self._wake_at_s = self.world.utc_s() + sleep_ms / _MILLI
-            self._reschedule()
-
-    def _reschedule(self) -> None:
-        """The time to wake, in real time."""
-        if self.state is State.SLEEP and self._wake_at_s is not None:
-            self._cancel_later()
-            wait_s = (self._wake_at_s - self.world.utc_s()) / self.world.rate
-            self._later = asyncio.get_running_loop().call_later(max(0.0, wait_s), self._reset_soon, Cause.DEEP_SLEEP)
+            self._alarm.sleep(sleep_ms / _MILLI, partial(self._reset_soon, Cause.DEEP_SLEEP))
 
     # -- the serial port
 
@@ -385,13 +381,7 @@ class Board:
 
     def _watchdog_started(self) -> None:
         """As `esptool --after watchdog-reset` does it."""
-        self._cancel_later()
-        self._later = asyncio.get_running_loop().call_later(WATCHDOG_S, self._reset_soon, Cause.BOOT_WATCHDOG)
+        self._alarm.after(WATCHDOG_S, partial(self._reset_soon, Cause.BOOT_WATCHDOG))
 
     def _reset_soon(self, cause: Cause, download: bool = False) -> None:
         self.transitions.soon(self.reset(cause, download))
-
-    def _cancel_later(self) -> None:
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None

@@ -108,7 +108,8 @@ class _NoTask:
 def install(timeline: Timeline, orders: "Any", serve: "Callable[[int], None]", later: "list[Any]") -> None:
     """Make asyncio run on `timeline` and take orders from the stream `orders` by `serve(0)` while it waits.
 
-    `later` holds orders that have left the stream and were not obeyed. Call it before the first task exists. The stream counts as one that is waited for, always."""
+    `later` holds orders that have left the stream and were not obeyed. Call it before the first task exists. The stream
+    counts as one that is waited for, always."""
     import asyncio
 
     core: "Any" = asyncio.core  # type: ignore[attr-defined]

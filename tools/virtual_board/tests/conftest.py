@@ -1,7 +1,10 @@
-"""A loader without a board, as the ROM and as the stub."""
+"""A loader without a board, as the ROM and as the stub; a board without MicroPython."""
+
+import asyncio
 
 import pytest
 
+from tools.virtual_board.tests.fakes import Desk
 from tools.virtual_board.tests.harness import Bench
 
 
@@ -16,3 +19,24 @@ def rom(tmp_path):
 def stub(rom):
     rom.run_stub()
     return rom
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """Runs a test on a board within an event loop."""
+
+    def run(test, blank: bool = False, on: bool = True, **options) -> None:
+        async def body() -> None:
+            found = Desk(tmp_path, blank, **options)
+            try:
+                if on:
+                    await found.board.power(on=True)
+                await test(found)
+                if found.board.transitions.failed.done():
+                    found.board.transitions.failed.result()
+            finally:
+                await found.board.close()
+
+        asyncio.run(body())
+
+    return run

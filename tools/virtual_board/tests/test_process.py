@@ -199,18 +199,17 @@ def test_several_boards_at_once_do_not_disturb_each_other(tmp_path, images):
     try:
         for board in boards:
             board.__enter__()
-        program = tool("esptool")
         tools = [
             subprocess.Popen(
-                [program, "--port", board.port, "write-flash", AT[chip], str(images / chip)],
+                [tool("esptool"), "--port", board.port, "write-flash", AT[chip], str(images / chip)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
             for board, chip in zip(boards, names, strict=True)
         ]
-        for tool in tools:
-            text, _ = tool.communicate(timeout=PATIENCE_S * 3)
-            assert tool.returncode == 0, text
+        for process in tools:
+            text, _ = process.communicate(timeout=PATIENCE_S * 3)
+            assert process.returncode == 0, text
         for board in boards:
             assert board.client.ask("wait", state="app") == {"state": "app"}
     finally:
