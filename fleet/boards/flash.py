@@ -133,7 +133,8 @@ class _Job:
             files = image.build({**image.files_of(self._wish.firmware), **kept}, target.files.size)
             pieces = target.base_pieces + layout.pieces(files, target.files.offset, fine=answer.report is not None)
             self._rescue.save(target.found.mac, kept)
-            written = self._write(pieces, target.found.flash_size)
+            mounts = answer.report is not None or bool(kept)
+            written = self._write(pieces, target, mounts)
         done = _flashed(FLASHED if written.flash else UNCHANGED, target)
         done = replace(done, kept=len(kept), written=written.flash, line=written.line, size=size_of(pieces))
         done = self._prove(done, keep.node_of(kept))
@@ -241,14 +242,16 @@ class _Job:
                 raise
         return rescued if rescued and not (kept and keep.node_of(kept)) else kept or {}
 
-    def _write(self, pieces: list[Piece], flash_size: int) -> Written:
+    def _write(self, pieces: list[Piece], target: "_Target", mounts: bool) -> Written:
+        """`mounts`: there is a file system that would be half the old and half the new one meanwhile."""
         wish = self._wish
         self._notify(Step(Phase.WRITE, 0, size_of(pieces)))
         return self._loader.write(
             pieces,
-            flash_size,
+            target.found.flash_size,
             every=wish.force,
             erase=wish.erase,
+            unmake=layout.root(target.files.offset) if mounts else None,
             progress=lambda done, total: self._notify(Step(Phase.WRITE, done, total)),
         )
 

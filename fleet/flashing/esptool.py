@@ -118,12 +118,16 @@ class Esptool:
         flash_size: int,
         every: bool = False,
         erase: bool = False,
+        unmake: tuple[int, int] | None = None,
         progress: Progress | None = None,
     ) -> Written:
-        """Write those pieces whose MD5 is not that of the flash, or `every` one; each is compared afterwards.
+        """Write those pieces whose MD5 is not that of the flash, or `every` one, in this order; each is compared.
 
-        `erase` erases the whole chip first. `flash_size` goes into the header of the bootloader.
+        `erase` erases the whole chip first, `unmake` a region of (address, bytes): what would make sense of the rest
+        while that is half written. `flash_size` goes into the header of the bootloader.
         """
+        if unmake is not None and not erase:
+            self._run("erase-region", hex(unmake[0]), hex(unmake[1]), after="no-reset")
         flags = ["--erase-all"] if erase else [] if every else ["--skip-flashed"]
         follow = _Follower(pieces, progress)
         with _scratch() as directory:
@@ -186,7 +190,7 @@ class _Follower:
     """Follows esptool through the pieces."""
 
     def __init__(self, pieces: Sequence[Piece], progress: Progress | None) -> None:
-        self._pieces = sorted(pieces, key=lambda piece: piece.offset)
+        self._pieces = pieces
         self._all = sum(len(piece.data) for piece in pieces)
         self._progress = progress
         self.written = Written()
@@ -206,16 +210,21 @@ class _Follower:
             self._tell(int(found[3], 16) + size)
 
     def _tell(self, address: int) -> None:
-        """Everything in front of `address` is done."""
-        if self._progress is not None:
-            done = sum(max(0, min(piece.end, address) - piece.offset) for piece in self._pieces)
-            self._progress(done, self._all)
+        """The piece that ends at `address`, or holds it, is done up to there, and so are those before it."""
+        if self._progress is None:
+            return
+        done = 0
+        for piece in self._pieces:
+            if piece.offset < address <= piece.end:
+                self._progress(done + address - piece.offset, self._all)
+                return
+            done += len(piece.data)
 
 
 def _files(pieces: Sequence[Piece], directory: Path) -> list[str]:
     """Write the pieces down; their addresses and names, as esptool takes them."""
     words: list[str] = []
-    for piece in sorted(pieces, key=lambda piece: piece.offset):
+    for piece in pieces:
         path = directory / f"{piece.offset:#010x}"
         path.write_bytes(piece.data)
         words += [hex(piece.offset), str(path)]

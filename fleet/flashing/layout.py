@@ -17,9 +17,18 @@ _ROOT = (0, 1)  # blocks of the superblock and the root folder: a node has entri
 
 
 def pieces(data: bytes, offset: int, fine: bool) -> list[Piece]:
-    """The file system `data`, to be at `offset`; `fine` for a chip that is likely to hold most of it already."""
-    cuts = _runs(image.used(data), _FINE, 1) if fine else _runs(image.used(data), _COARSE, _GAP)
+    """The file system `data`, to be at `offset`; `fine` for a chip that is likely to hold most of it already.
+
+    The root comes last: until it is there, there is no file system, and no node that is half the old one.
+    """
+    blocks = [block for block in image.used(data) if block not in _ROOT]
+    cuts = [*(_runs(blocks, _FINE, 1) if fine else _runs(blocks, _COARSE, _GAP)), (_ROOT[0], _ROOT[-1] + 1)]
     return [Piece("files", offset + begin * BLOCK, data[begin * BLOCK : end * BLOCK]) for begin, end in cuts]
+
+
+def root(offset: int) -> tuple[int, int]:
+    """(address, bytes) of what makes a file system of the blocks from `offset`."""
+    return offset, len(_ROOT) * BLOCK
 
 
 def program(data: bytes, offset: int) -> list[Piece]:

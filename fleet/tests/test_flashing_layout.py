@@ -36,7 +36,9 @@ def test_pieces_are_blocks_in_order_and_fine_ones_are_small() -> None:
     for fine, most in ((True, 2), (False, 64)):
         pieces = layout.pieces(data, OFFSET, fine)
         assert all(piece.offset % BLOCK == 0 and 0 < len(piece.data) <= most * BLOCK for piece in pieces)
-        assert all(one.end <= two.offset for one, two in itertools.pairwise(pieces))
+        *rest, root = pieces  # without which the rest is no file system
+        assert (root.offset, len(root.data)) == layout.root(OFFSET)
+        assert all(one.end <= two.offset for one, two in itertools.pairwise([root, *rest]))
     assert len(layout.pieces(data, OFFSET, False)) < 12
 
 

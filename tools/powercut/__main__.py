@@ -29,6 +29,7 @@ OPERATIONS = {
     "lamp": "counters and overrides of a light node are kept",
     "first-boot": "a node starts for the first time after flashing",
     "format": "the file system itself is made",
+    "flashing": "esptool writes a node to a blank board, and two updates over it",
 }
 EPILOG = """\
 operations:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from tools.interpreter import ROOT, micropython
 from tools.processes import stop, tied
 
+FLASHING = "flashing"
 PROGRAM = ROOT / "tools" / "powercut" / "device" / "main.py"
 HEAP = "heapsize=4M"  # a larger one takes longer to collect
 LINE_MAX = 1 << 16
@@ -87,7 +89,7 @@ class Workers:
         images.mkdir(parents=True, exist_ok=True)
         order = {"operations": list(names), "images": str(images.absolute())}
         shares = [{**choice, "share": [index, count]} for index in range(count)]
-        tasks = [asyncio.create_task(self._follow({**order, "choice": share})) for share in shares]
+        tasks = [asyncio.create_task(self._work({**order, "choice": share})) for share in shares]
         try:
             await asyncio.gather(*tasks)
         finally:
@@ -95,9 +97,17 @@ class Workers:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _follow(self, order: dict[str, Any]) -> None:
+    async def _work(self, order: dict[str, Any]) -> None:
+        """One share: what the node writes under MicroPython, what esptool writes here."""
+        node = [name for name in order["operations"] if name != FLASHING]
+        if node:
+            await self._follow((micropython(), "-X", HEAP, str(self._program)), {**order, "operations": node})
+        if FLASHING in order["operations"]:
+            await self._follow((sys.executable, "-m", "tools.powercut.flashing"), order)
+
+    async def _follow(self, command: Sequence[str], order: dict[str, Any]) -> None:
         process = await asyncio.create_subprocess_exec(
-            *(micropython(), "-X", HEAP, str(self._program)),
+            *command,
             cwd=ROOT,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

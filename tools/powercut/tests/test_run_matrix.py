@@ -4,8 +4,9 @@ from node.board.files import Files
 from node.core import boots
 from node.core.outbox import Outbox
 from tools.powercut.device.chip import Chip, Cutter
+from tools.powercut.device.choice import Choice
 from tools.powercut.device.facts import BadError, Facts
-from tools.powercut.device.matrix import Choice, Matrix
+from tools.powercut.device.matrix import Matrix
 from tools.powercut.device.operations import ALL
 from tools.sim.flash import BLOCK
 
