@@ -138,7 +138,14 @@ def _accepted(one: "Claimed", view: "NodeView", name: str | None) -> dict[str, A
     type=click.Path(path_type=Path),
     help=f"Its key is the first line; else {_PSK_VARIABLE}.",
 )
-@click.option("--out", "target", metavar="DIR", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--out",
+    "target",
+    metavar="DIR",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to write them; made when it is missing.",
+)
 @output_option
 @fleet_option
 def ticket(
