@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -311,8 +311,3 @@ class Desk:
 
 def _heard(old: Claimed, asked: Claim, now_s: int) -> Claimed:
     return replace(old, batch=asked.batch, until_s=asked.until, firmware=asked.firmware, last_s=now_s)
-
-
-def names_of(found: Sequence[tuple[Claimed, NodeView]]) -> str:
-    """The nodes, for a question."""
-    return ", ".join(one.node for one, _ in found)
