@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fleet.files import PUBLIC, replace
 from fleet.flashing.chips import CHIPS
 from tools.interpreter import ROOT
 from tools.processes import stop, tied
@@ -29,6 +30,7 @@ INTERRUPTED = 130
 # Kinds and chips in turn: what there is a pin map for in firmware/boards.
 TURNS = (("air", "esp32"), ("light", "esp32"), ("air", "esp32s3"), ("light", "esp32s3"))
 FIXTURES = ("faults", "wifi", "cut", "time")  # what hil_tests/harness/stimulus.py can do to a virtual board
+CACHE = ROOT / "build" / "cache"  # of fleet: base images, and the compiled program, which takes seconds
 DATE = "20260101"  # of the base images; a name needs one
 
 
@@ -94,10 +96,10 @@ def write(bench: Bench, home: Path) -> None:
             'power = {driver = "virtual"}\n'
         )
     (bench.directory / "bench.toml").write_text("\n".join(rows))
-    shelf = home / "cache" / "micropython"
-    shelf.mkdir(parents=True)
+    shelf = CACHE / "micropython"
+    shelf.mkdir(parents=True, exist_ok=True)
     for chip in {seat.chip for seat in bench.seats}:
-        (shelf / f"{CHIPS[chip].download}-{DATE}-v{version()}.bin").write_bytes(base_image(chip))
+        replace(shelf / f"{CHIPS[chip].download}-{DATE}-v{version()}.bin", base_image(chip), PUBLIC)
 
 
 async def _suites(bench: Bench, home: Path) -> int:
@@ -105,7 +107,7 @@ async def _suites(bench: Bench, home: Path) -> int:
         *(sys.executable, "-m", "fleet", "hil", "run"),
         *("--bench", str(bench.directory / "bench.toml"), "--tests", str(ROOT / "hil_tests"), *bench.words),
         cwd=ROOT,
-        env={**os.environ, "FLEET_CACHE": str(home / "cache"), "FLEET_LOCKS": str(home / "locks")},
+        env={**os.environ, "FLEET_CACHE": str(CACHE), "FLEET_LOCKS": str(home / "locks")},
         preexec_fn=tied(),
     )
     try:

@@ -9,8 +9,9 @@ import pytest
 
 from fleet.hil import plan as plans
 from fleet.hil import results
-from hil_tests.harness import assign
+from hil_tests.harness import assign, scheduling
 from hil_tests.harness.keys import CONSOLE, ENDED, QUARANTINED, RECORD, SEAT, SESSION
+from hil_tests.harness.scheduling import BoardScheduling
 from hil_tests.harness.session import Session
 from hil_tests.harness.verdict import InfrastructureError
 
@@ -71,6 +72,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(_REPEAT, numbers, ids=[f"{_REPEAT}-{number}" for number in numbers])
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BoardScheduling:
+    """All tests of one board go to one worker."""
+    return BoardScheduling(config, log, config.stash[SESSION].run.directory)
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m have chosen
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes long if so asked; order the suites; give each test its board."""
     if config.getoption("--hil-short"):
@@ -85,7 +93,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     given = assign.seats(found.usable, [_needs(item) for item in seated])
     for item, seat in zip(seated, given, strict=True):
         item.stash[SEAT] = seat
-        item.add_marker(pytest.mark.xdist_group(seat.boards[0].id if seat.boards else "none"))
+    boards = {item.nodeid: seat.boards[0].id for item, seat in zip(seated, given, strict=True) if seat.boards}
+    scheduling.write(found.run.directory, boards)
     found.recorder.expect(len(items))
 
 
@@ -120,13 +129,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def _identity(item: pytest.Item) -> tuple[str, int]:
-    """A test's name without what xdist and --hil-count add to it, and which repetition it is."""
-    name = item.nodeid
-    group = item.get_closest_marker("xdist_group")
-    if group:
-        name = name.removesuffix(f"@{group.args[0]}")
-    number = _REPEATED.search(name)
-    return _REPEATED.sub("", name).replace("[]", "").replace("[-", "["), int(number[1]) if number else 1
+    """A test's name without what --hil-count adds to it, and which repetition it is."""
+    number = _REPEATED.search(item.nodeid)
+    return _REPEATED.sub("", item.nodeid).replace("[]", "").replace("[-", "["), int(number[1]) if number else 1
 
 
 @pytest.hookimpl(wrapper=True)
