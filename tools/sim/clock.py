@@ -69,6 +69,11 @@ class VirtualClock:
         self._leap = milliseconds
         self._on_landed = on_landed
 
+    def land(self) -> None:
+        """End a leap here and now: what was left of it has passed."""
+        if self._leap > 0:
+            self._pass(self._leap)
+
     def wait(self, dt: int, poll: "Callable[[int], None]") -> None:
         """What asyncio does when its next timer is `dt` ms away (-1: no timer): wait for sockets, let time pass."""
         if self._leap > 0 and dt >= 0:

@@ -7,14 +7,17 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tools.virtual_board import wiring
+from tools.virtual_board.asking import Asking, ProgramError, check_fault
 from tools.virtual_board.run import Run, RunEnd
 from tools.virtual_board.terminal import Keyboard, Screen
 from tools.virtual_board.watchdog import PERIOD_S, Watchdog
+
+__all__ = ["End", "Program", "ProgramError", "ProgramSetup"]
 
 WDT_RESET = 3  # machine.reset_cause() of the ESP32 port
 SOFT_RESET = 5
@@ -23,10 +26,6 @@ _STEP_S = 0.003  # between two tries to type what waits
 _FLUSH_S = 0.02  # for the rest of what looks like the beginning of a mark
 _MILLI = 1000
 _REBOOT = b"MPY: soft reboot\r\n"
-
-
-class ProgramError(ValueError):
-    """An order that the program refused, or that it was not there to take; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -115,22 +114,6 @@ class End:
     elapsed_ms: int = 0
 
 
-@dataclass
-class _Waiting:
-    """Orders that were not answered yet."""
-
-    last: int = 0
-    futures: dict[int, asyncio.Future[dict[str, Any]]] = field(default_factory=dict)
-    limits: dict[int, asyncio.Timeout] = field(default_factory=dict)
-
-    def fail(self) -> None:
-        """Nobody is left to answer."""
-        for future in self.futures.values():
-            if not future.done():
-                future.set_exception(ProgramError("the program ended"))
-        self.futures.clear()
-
-
 class Program:
     """Runs programs from `setup`. `on_output` gets what they say, `on_end` how each run ended but for soft resets."""
 
@@ -140,7 +123,7 @@ class Program:
         self._on_end = on_end
         self._run: Run | None = None
         self._life: asyncio.Task[None] | None = None
-        self._waiting = _Waiting()
+        self._asking = Asking()
         self._screen = Screen(setup.chip)
         self._keyboard = self._new_keyboard()
         self._pump: asyncio.TimerHandle | None = None
@@ -186,28 +169,19 @@ class Program:
         `rate` is {"x": thousandths}, `leap` {"s"}, `fault` {"part", "name", "value"}, `wifi` {"networks"}, `cut`
         {"after", "keep"}, `log` {"on"}, `probe` {"values"}, `status` {}."""
         self._obeyed(name, values)
-        self._send(name, values)
+        if self._run is not None:
+            self._run.send({"do": name, **values})
 
     async def ask(self, name: str, /, patience_s: float = ANSWER_S, **values: Any) -> dict[str, Any]:
         """Give an order and wait for its answer; ProgramError when it is refused or nothing runs.
 
-        `patience_s` is for the program to take it: at the prompt, and while it computes, it takes none."""
+        `patience_s` is for a program that computes to take it. At the prompt an order that changes the board is taken
+        for granted, and one that asks something is refused."""
         if self._run is None:
             raise ProgramError("no program runs")
-        self._waiting.last += 1
-        number = self._waiting.last
-        future = self._waiting.futures[number] = asyncio.get_running_loop().create_future()
-        self._send(name, values, number)
-        try:
-            async with asyncio.timeout(patience_s) as self._waiting.limits[number]:
-                found: dict[str, Any] = await future
-        except TimeoutError:
-            raise ProgramError(f"the program takes no orders: {name} was not answered in {patience_s:g} s") from None
-        finally:
-            self._waiting.futures.pop(number, None)
-            self._waiting.limits.pop(number, None)
-        if "error" in found:
-            raise ProgramError(found["error"])
+        if name == "fault":
+            check_fault(self.setup.fit, values["part"], values["name"])
+        found = await self._asking.ask(self._run, name, values, patience_s)
         self._obeyed(name, values, found.get("at"))
         return found
 
@@ -216,10 +190,6 @@ class Program:
         self.setup = self.setup.obeyed(name, values)
         if name == "cut":
             self._cut_at = self.operations + values["after"] if at is None else at
-
-    def _send(self, name: str, values: Mapping[str, Any], number: int | None = None) -> None:
-        if self._run is not None:
-            self._run.send({"do": name, **values, **({} if number is None else {"id": number})})
 
     async def _begin(self, cause: int) -> None:
         setup = self.setup
@@ -238,7 +208,7 @@ class Program:
         end = await run.ended()
         dog.cancel()
         self._flush_held()
-        self._waiting.fail()
+        self._asking.fail()
         self._run = None
         found = self._account(run, end)
         if not self._killed:
@@ -325,11 +295,6 @@ class Program:
 
     def _heard(self, message: dict[str, Any]) -> None:
         """The run has answered, or begun to listen to its terminal."""
-        number = message.get("id", 0)
-        future = self._waiting.futures.get(number)
-        if future is not None and not future.done() and "answer" in message:
-            future.set_result(message["answer"])
-        elif number in self._waiting.limits:  # it is under way
-            self._waiting.limits[number].reschedule(None)
+        self._asking.heard(message)
         if "began" in message:
             self._type()

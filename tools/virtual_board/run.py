@@ -138,6 +138,10 @@ class Run:
         """Ctrl-C is a signal: a program runs. At the prompt it is a key like any other."""
         return self._master >= 0 and bool(termios.tcgetattr(self._master)[_LFLAG] & termios.ISIG)
 
+    def at_prompt(self) -> bool:
+        """It waits for somebody to type something."""
+        return self.began and not self.takes_signals()
+
     def write(self, data: bytes) -> int:
         """Type `data`; the number of bytes that fit."""
         try:

@@ -7,7 +7,6 @@ from tools.sim.models import Bench
 from tools.sim.world import World
 from tools.virtual_board.device.channel import Channel, Counters
 from tools.virtual_board.device.chip import Chip, Region
-from tools.virtual_board.device.orders import Orders
 from tools.virtual_board.device.radio import Radio
 from tools.virtual_board.device.retained import Retained
 from tools.virtual_board.device.timeline import Timeline, install
@@ -77,7 +76,7 @@ class Board:
         self.pins: "Any" = None  # what `machine` knows of its pins
         self.wlan_config: "dict[str, Any]" = {}
         self.nvs: "Any" = None  # all namespaces, once one was opened
-        self.orders = Orders(self)
+        self.orders: "Any" = None  # who carries them out (orders.py)
         install(self.timeline, self.channel.stream, self.serve, self.later)
 
     def _open_flash(self) -> None:

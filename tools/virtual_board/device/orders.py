@@ -54,8 +54,9 @@ class Orders:
         return {}
 
     def _cut(self, order: "dict[str, Any]") -> "dict[str, Any]":
-        self._board.chip.cut_after(order["after"], order["keep"])
-        return {}
+        chip = self._board.chip
+        chip.cut_after(order["after"], order["keep"])
+        return {"at": chip.operations + order["after"]}
 
     def _log(self, order: "dict[str, Any]") -> "dict[str, Any]":
         self._board.record(order["on"])

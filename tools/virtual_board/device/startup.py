@@ -11,6 +11,7 @@ from tools.virtual_board.device.clocks import Time
 from tools.virtual_board.device.esp32 import Esp32
 from tools.virtual_board.device.machine import Machine
 from tools.virtual_board.device.network import Network, Sockets
+from tools.virtual_board.device.orders import Orders
 from tools.virtual_board.device.system import overlays
 
 TYPE_CHECKING = False
@@ -36,6 +37,7 @@ _BOOT_PY = """# This file is executed on every boot (including wake-boot from de
 def run(names: "dict[str, Any]") -> None:
     """Everything up to the prompt; `names` are the globals that boot.py, main.py and the prompt share."""
     board = Board(int(sys.argv[1]), int(sys.argv[2]))
+    board.orders = Orders(board)
     board.probe = _probe(board.setup.probe)
     _call(board, "before")
     _replace_modules(board)
@@ -52,6 +54,7 @@ def run(names: "dict[str, Any]") -> None:
     if not board.setup.skip_main:
         _call(board, "booted")
         _execute(board, "main.py", names)
+    board.clock.land()  # at the prompt nothing sleeps any more
 
 
 def _replace_modules(board: "Board") -> None:
