@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fleet.errors import FleetError, NotFoundError
 from fleet.hil import report, results
-from fleet.hil.report import charts, figures, page
+from fleet.hil.report import charts, figures, page, wording
 from fleet.hil.report.html import Safe, el
 from fleet.hil.report.parts import Shown
 from fleet.hil.results import BoardFacts, Measurement, Recorder, Result, Run
@@ -250,3 +250,32 @@ def test_text_is_text(anything: str) -> None:
 def test_only_elements_are_markup() -> None:
     assert el("p", Safe("<b>"), "<i>", ["<u>", None], 7) == "<p><b>&lt;i&gt;&lt;u&gt;7</p>"
     assert el("input", hidden=True, checked=False, data_x='a"b') == '<input hidden data-x="a&quot;b"/>'
+
+
+WORDS = {
+    "a small whole number": (wording.full(9999), "9999"),
+    "a big one": (wording.full(1151328.0), "1\u202f151\u202f328"),
+    "a fraction": (wording.full(0.27276), "0.2728"),
+    "a huge one": (wording.full(1e15), "1e+15"),
+    "a tick": (wording.short(0.05), "0.05"),
+    "a tick of thousands": (wording.short(80000), "80k"),
+    "a tick of millions": (wording.short(-1500000), "-1.5M"),
+    "both limits": (wording.limits(Measurement("m", 1, low=6.54545, high=61440)), "6.545 to 61\u202f440"),
+    "the upper limit": (wording.limits(Measurement("m", 1, high=4)), "\u2264 4"),
+    "the lower limit": (wording.limits(Measurement("m", 1, low=-64)), "\u2265 -64"),
+    "no limit": (wording.limits(Measurement("m", 1)), ""),
+    "a test": (wording.test_name("hil_tests/test_power_cuts.py::test_it_holds[a_b-c]"), "power cuts: it holds [a_b-c]"),
+    "a test in no file": (wording.test_name("x"), "x"),
+    "a short run": (wording.lasted(Run("x", started="2026-11-22T06:00:00Z", ended="2026-11-22T06:00:59Z")), "59 s"),
+    "a long run": (
+        wording.lasted(Run("x", started="2026-11-22T06:00:00Z", ended="2026-11-22T07:01:01Z")),
+        "61 min 1 s",
+    ),
+    "a run that goes on": (wording.lasted(Run("x", started="2026-11-22T06:00:00Z")), ""),
+}
+
+
+@pytest.mark.parametrize("case", WORDS)
+def test_wording(case: str) -> None:
+    found, wanted = WORDS[case]
+    assert found == wanted

@@ -34,6 +34,8 @@ class Session:
         self.directory = Path(ticket["directory"])
         self.seed: int = ticket["seed"]
         worker = getattr(config, "workerinput", {}).get("workerid", "main")
+        if worker != "main":
+            lock.end_with_parent()  # a run that is killed lets its boards go at once
         self.recorder = results.Recorder(self.directory, worker)
         self.run = Run(Path(ticket["keeper"]).parent / "run")
         self._city: City | None = None

@@ -1,5 +1,6 @@
 """N runs as one page: a single HTML file that needs nothing else and loads nothing from anywhere.
 
+wording   names, numbers and times as people read them
 html      elements, which escape what is not an element
 figures   what the runs amount to
 charts    drawings

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from fleet.hil.report.figures import Point, Series
 from fleet.hil.report.html import Safe, el
+from fleet.hil.report.wording import short, when
 from fleet.hil.results import OUTCOMES, PASSED, SKIPPED, Measurement, Result, Run
 
 CELL, GAP, RUN_GAP, TALL, LOW = 7, 2, 5, 20, 12  # pixels of a strip
@@ -94,11 +95,6 @@ def hue(board: str, boards: Sequence[str]) -> str:
     return f"b{boards.index(board) % HUES}" if board in boards else f"b{HUES - 1}"
 
 
-def when(run: Run) -> str:
-    """The begin of a run, as people write it."""
-    return run.started.replace("T", " ").removesuffix("Z")[:16] or run.id
-
-
 class _Scale:
     """From values to pixels. The limits are always in sight: how far away they are is what one wants to see."""
 
@@ -148,7 +144,7 @@ def _axes(scale: _Scale, runs: Sequence[Run]) -> list[Safe]:
     for tick in scale.ticks():
         y = scale.y(tick)
         parts.append(el("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=_n(y), y2=_n(y)))
-        parts.append(el("text", f"{tick:.6g}", class_="tick", x=LEFT - 5, y=_n(y + 3), text_anchor="end"))
+        parts.append(el("text", short(tick), class_="tick", x=LEFT - 5, y=_n(y + 3), text_anchor="end"))
     base = HEIGHT - 6
     parts.append(el("text", when(runs[0])[:10], class_="tick", x=LEFT, y=base))
     if len(runs) > 1:

@@ -142,13 +142,15 @@ class BoardRow:
 
 
 def rows(runs: Sequence[Run]) -> list[Row]:
-    """A row per test, by suite and in the order of the newest run."""
+    """A row per test: suites in the order in which the newest run came to them, their tests by name."""
     found: dict[str, list[list[Result]]] = {}
     for index, run in enumerate(runs):
         for result in run.results:
             found.setdefault(result.test, [[] for _ in runs])[index].append(result)
     made = [Row(test, tuple(map(tuple, history))) for test, history in found.items()]
-    return sorted(made, key=lambda row: (row.suite, row.test))
+    newest = [Row(result.test, ()).suite for result in runs[-1].results]
+    order = {suite: place for place, suite in reversed(list(enumerate(newest)))}
+    return sorted(made, key=lambda row: (order.get(row.suite, len(newest)), row.suite, row.test))
 
 
 def series(runs: Sequence[Run]) -> list[Series]:

@@ -6,18 +6,8 @@ from fleet.export import symbol
 from fleet.hil.report import charts, figures
 from fleet.hil.report.figures import BoardRow, Row, Series
 from fleet.hil.report.html import Safe, el
-from fleet.hil.report.parts import (
-    MARKS,
-    Shown,
-    legend,
-    mark,
-    readable,
-    result_in_full,
-    section,
-    several,
-    tags,
-    test_name,
-)
+from fleet.hil.report.parts import MARKS, Shown, legend, mark, result_in_full, section, tags
+from fleet.hil.report.wording import full, limits, readable, several, test_name
 from fleet.hil.results import SKIPPED, Result, Run
 
 PORT = 32  # characters of a port's name in a card
@@ -127,11 +117,11 @@ def _measurement(one: Series, runs: Sequence[Run], boards: Sequence[str]) -> Saf
     newest = one.newest
     value = el(
         "span",
-        f"{newest.value:.6g}",
+        full(newest.value),
         el("small", symbol(newest.unit)),
         class_=f"value{'' if newest.ok else ' t-failed'}",
     )
-    limits = el("span", readable(newest.limits) or "no limits", class_="key")
+    kept = el("span", limits(newest) or "no limits", class_="key")
     keys = [
         el("span", el("i", class_=charts.hue(name, boards)), name or "no board", class_="key") for name in one.boards
     ]
@@ -140,7 +130,7 @@ def _measurement(one: Series, runs: Sequence[Run], boards: Sequence[str]) -> Saf
         el("h3", one.name.replace("_", " "), value),
         el("p", test_name(one.test), class_="facts", title=one.test),
         charts.plot(one, runs, boards),
-        el("p", limits, *keys, class_="keys"),
+        el("p", kept, *keys, class_="keys"),
         class_="card item",
         data_text=" ".join([one.name, one.test, *one.boards, "failed" if one.bad else ""]).lower(),
     )

@@ -4,19 +4,8 @@ from collections.abc import Sequence
 
 from fleet.hil.report import charts, figures
 from fleet.hil.report.html import Safe, el
-from fleet.hil.report.parts import (
-    MARKS,
-    SHORT,
-    Shown,
-    lasted,
-    mark,
-    pairs,
-    result_in_full,
-    section,
-    several,
-    tags,
-    test_name,
-)
+from fleet.hil.report.parts import MARKS, SHORT, Shown, mark, pairs, result_in_full, section, tags
+from fleet.hil.report.wording import lasted, several, test_name, when
 from fleet.hil.results import FAILED, INFRASTRUCTURE, OUTCOMES, PASSED, SKIPPED, Result, Run
 
 VERDICTS = {
@@ -33,7 +22,7 @@ def head(shown: Sequence[Shown]) -> Safe:
     """What the newest run came to."""
     newest = shown[-1].run
     commit, host = (str(newest.environment.get(name, "")) for name in ("commit", "host"))
-    facts = [f"{charts.when(newest)} UTC", lasted(newest), f"commit {commit[:SHORT]}" if commit else "", host]
+    facts = [f"{when(newest)} UTC", lasted(newest), f"commit {commit[:SHORT]}" if commit else "", host]
     title = el("div", el("h1", newest.bench or "bench"), el("p", " · ".join(filter(None, facts)), class_="facts"))
     return el("header", title, _verdict(newest), _totals(newest))
 
@@ -100,7 +89,7 @@ def _line(one: Shown) -> Safe:
     said = ", ".join(f"{run.totals[outcome]} {outcome}" for outcome in OUTCOMES if run.totals[outcome])
     return el(
         "tr",
-        el("td", charts.when(run)),
+        el("td", when(run)),
         el("td", MARKS[run.verdict], " ", run.verdict if run.ended else "did not end", class_=f"t-{run.verdict}"),
         el("td", charts.bar(run.totals, 120)),
         el("td", said or "none"),

@@ -4,11 +4,11 @@ import os
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from fleet.export import symbol
 from fleet.hil.report.html import Safe, el
+from fleet.hil.report.wording import full, limits
 from fleet.hil.results import (
     BROKEN,
     FAILED,
@@ -36,7 +36,6 @@ MARKS = {
     UNUSED: "○",
 }
 SHORT = 10  # characters of a commit
-_MINUTE = 60
 
 
 @dataclass(frozen=True)
@@ -77,35 +76,6 @@ def legend() -> Safe:
     return el("p", *keys, class_="keys")
 
 
-def several(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def test_name(test_id: str) -> str:
-    """The suite and the test, without folders: `boot: the node reports after power on`."""
-    path, _, name = test_id.partition("::")
-    suite = readable(path.rsplit("/", 1)[-1].removesuffix(".py"))
-    return f"{suite}: {readable(name)}" if name else suite
-
-
-def readable(name: str) -> str:
-    """The name of a test as the sentence that it is, limits as people write them; parameters stay as they are."""
-    sentence, bracket, parameters = name.partition("[")
-    words = (
-        sentence.removeprefix("test_").replace("_", " ").replace("<=", "≤").replace(">=", "≥").replace(" .. ", " to ")
-    )
-    return f"{words} [{parameters}" if bracket else words
-
-
-def lasted(run: Run) -> str:
-    """`12 min 30 s`; nothing for a run that did not end."""
-    if not run.ended:
-        return ""
-    seconds = int((datetime.fromisoformat(run.ended) - datetime.fromisoformat(run.started)).total_seconds())
-    return f"{seconds // _MINUTE} min {seconds % _MINUTE} s" if seconds >= _MINUTE else f"{seconds} s"
-
-
 def result_in_full(of: Shown, result: Result) -> list[Safe | None]:
     """All about one result of a run."""
     facts = [("test", result.test), ("began", result.started), ("took", f"{result.seconds:.1f} s")]
@@ -129,8 +99,8 @@ def _measured(measurements: Sequence[Measurement]) -> Safe | None:
             "tr",
             el("td", mark(PASSED if one.ok else FAILED)),
             el("td", one.name),
-            el("td", f"{one.value:.6g} {symbol(one.unit)}", class_="n"),
-            el("td", readable(one.limits), class_="facts"),
+            el("td", f"{full(one.value)} {symbol(one.unit)}", class_="n"),
+            el("td", limits(one), class_="facts"),
         )
         for one in measurements
     ]
