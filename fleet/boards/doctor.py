@@ -187,8 +187,7 @@ def _prompt(patient: Patient, answer: Answer) -> Iterator[Finding]:
         text, hint = error.message.removeprefix(f"{patient.port.url}: "), "press EN, or take another cable"
         yield Finding(FAIL, "prompt", text, error.cause or "the line loses bytes, or a program holds on to it", hint)
         return
-    number = tuple(int(part) for part in facts.micropython.split(".")[:2] if part.isdecimal())
-    if number < LEAST:
+    if not facts.has_micropython(LEAST):
         least = ".".join(map(str, LEAST))
         hint = "flash a newer base image: fleet board flash --micropython VERSION"
         yield Finding(FAIL, "micropython", f"MicroPython {facts.micropython} is too old", f"{least} is needed", hint)

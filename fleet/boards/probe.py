@@ -63,6 +63,10 @@ class Facts:
     node: str = ""
     free: int = 0  # bytes of its file system; 0 = none is mounted, or it is full
 
+    def has_micropython(self, least: tuple[int, ...]) -> bool:
+        """Whether its MicroPython is that version or newer."""
+        return tuple(int(part) for part in self.micropython.split(".") if part.isdecimal())[: len(least)] >= least
+
 
 def probe(remote: Remote) -> Facts:
     """Ask the board; the errors are those of Remote, and UnreachableError when its answer makes no sense."""

@@ -21,6 +21,7 @@ from fleet.config import Config
 from fleet.errors import FleetError, NotAllowedError, NotFoundError, UnreachableError, UsageError, VerificationError
 from fleet.flashing import firmware as sources
 from fleet.flashing import pinmaps
+from fleet.flashing.base import LEAST
 from fleet.flashing.console import SAYS, Condition, Console, Report
 from fleet.flashing.pinmaps import PinMap
 from fleet.flashing.remote import Remote
@@ -32,7 +33,6 @@ from protocol.identity import PATH, Identity
 NEW = "new"  # what is done about a node
 RENEWED = "renewed"
 DONE = "done"  # it is that node already, and nothing is unfinished
-_LEAST = (1, 24)  # MicroPython
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def look(url: str) -> Seen:
     facts = probing.probe(Remote(url))
     if not facts.fw:
         raise NotAllowedError(f"{url} does not run our firmware", hint="add --flash, or first: fleet board flash")
-    if tuple(int(part) for part in facts.micropython.split(".")[:2]) < _LEAST:
-        cause = f"it runs MicroPython {facts.micropython}, and the firmware needs 1.24"
+    if not facts.has_micropython(LEAST):
+        cause = f"it runs MicroPython {facts.micropython}, and the firmware needs {'.'.join(map(str, LEAST))}"
         raise NotAllowedError(f"{url} has an old base image", hint="add --flash", cause=cause)
     return Seen(url, facts)
 

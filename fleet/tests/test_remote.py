@@ -158,6 +158,11 @@ def test_a_board_that_answers_nonsense_is_an_error(answer: dict[str, object]) ->
         probe.probe(Liar("port"))
 
 
+@pytest.mark.parametrize(("version", "enough"), [("1.24.0", True), ("1.23.9", False), ("2.0", True), ("", False)])
+def test_versions_compare_as_numbers(version: str, enough: bool) -> None:
+    assert probe.Facts(micropython=version).has_micropython((1, 24)) is enough
+
+
 CHIPS = {
     "Generic ESP32 module with ESP32": "esp32",
     "Generic ESP32S3 module with ESP32S3": "esp32s3",
