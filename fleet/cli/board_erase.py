@@ -46,9 +46,9 @@ _NOTHING = dict.fromkeys((column.key for column in ERASED.columns), None)
 @dry_run_option
 @output_option
 def command(ports: Sequence[str], every: bool, yes: bool, dry_run: bool, out: Output, **values: Any) -> None:
-    """Erase everything on boards: program, identity, settings and records.
+    """Erase all that boards hold.
 
-    A node that is erased is still in the register: `fleet node retire` takes its certificate away.
+    Program, identity, settings and records are gone afterwards. A node that is erased is still in the register: `fleet node retire` takes its certificate away.
     """
     from fleet.boards import attached, erase, many, wish
 
