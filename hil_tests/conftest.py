@@ -22,6 +22,7 @@ from hil_tests.harness.line import Line
 from hil_tests.harness.node import Node
 from hil_tests.harness.session import Session
 from hil_tests.harness.stimulus import Stimulus
+from hil_tests.harness.verdict import QuarantineError
 from hil_tests.harness.wire import Wire
 
 pytest_plugins = ["hil_tests.harness.plugin"]
@@ -72,7 +73,7 @@ def board(request: pytest.FixtureRequest, bench: Session, record: results.Test) 
     """A board that fits the markers of the test, for this test alone; its loader has answered."""
     seat: Seat = request.node.stash[SEAT]
     if not seat.boards:
-        pytest.skip(seat.why)
+        raise QuarantineError(seat.why) if seat.aside else pytest.skip.Exception(seat.why)
     record.use(seat.boards[0].id)
     found = bench.board(seat)
     record.use(found.id)
@@ -129,7 +130,8 @@ def node(
         name = board.to_app(city, firmware)
     console: Console = request.getfixturevalue("console")
     console.log.note(f"node {name}")
-    found = Node(name, board.row.kind, city, wire, board.rate())
+    deadly = request.node.get_closest_marker("crash_ok") is None
+    found = Node(name, board.row.kind, city, wire, board.rate(), console.log.crashes if deadly else list)
     if not board.standing.settings:
         found.configure(**SETTINGS)
     found.changed.clear()
@@ -189,5 +191,7 @@ def msg_queue(request: pytest.FixtureRequest, record: results.Test, _pexpect_log
 def serial(msg_queue: ConsoleLog, board: BenchBoard) -> Iterator[Line]:
     """The serial line of the board."""
     line = Line(board.url, msg_queue=msg_queue)
+    board.listen(line)
     yield line
+    board.listen(None)
     line.close()

@@ -26,14 +26,19 @@ class Needs:
 
 @dataclass(frozen=True)
 class Seat:
-    """The boards that a test may run on, the one it is meant for first; `why` there is none."""
+    """The boards that a test may run on, the one it is meant for first.
+
+    `why` there is none; `aside`: those that could are in quarantine.
+    """
 
     boards: tuple[Board, ...] = ()
     why: str = ""
+    aside: bool = False
 
 
-def seats(usable: Sequence[Board], needs: Sequence[Needs]) -> list[Seat]:
-    """A seat for each of these tests, in their order."""
+def seats(chosen: Sequence[Board], needs: Sequence[Needs], quarantined: bool = False) -> list[Seat]:
+    """A seat for each of these tests, in their order. `quarantined`: boards that are set aside do as well."""
+    usable = [board for board in chosen if quarantined or board.quarantine is None]
     load: Counter[str] = Counter()
     found = []
     for need in needs:
@@ -41,7 +46,7 @@ def seats(usable: Sequence[Board], needs: Sequence[Needs]) -> list[Seat]:
         fit.sort(key=lambda board: load[board.id])  # stable: in the order of the bench where the load is the same
         if fit:
             load[fit[0].id] += 1
-        found.append(Seat(tuple(fit), "" if fit else _why(usable, need)))
+        found.append(Seat(tuple(fit)) if fit else _none(chosen, need))
     return found
 
 
@@ -53,6 +58,12 @@ def _fits(board: Board, need: Needs) -> bool:
         and {*need.fixtures} <= {*board.fixtures}
         and (not need.switch or power.driver(board).cuts)
     )
+
+
+def _none(chosen: Sequence[Board], need: Needs) -> Seat:
+    """A seat without a board, and why."""
+    aside = [board.id for board in chosen if _fits(board, need)]
+    return Seat((), f"in quarantine: {', '.join(aside)}", True) if aside else Seat((), _why(chosen, need))
 
 
 def _why(usable: Sequence[Board], need: Needs) -> str:

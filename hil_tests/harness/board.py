@@ -5,10 +5,11 @@ fault. A board that takes the flash and then crashes is the product's.
 """
 
 import contextlib
-import enum
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from fleet import poll
 from fleet.errors import FleetError
 from fleet.flashing.console import Answer, Condition, Console, Report
 from fleet.flashing.esptool import Esptool, Options
@@ -17,21 +18,15 @@ from fleet.hil.inventory import Bench, Board
 from fleet.hil.power.virtual import Virtual
 from hil_tests.harness import crashes
 from hil_tests.harness.city import City, CommandError
+from hil_tests.harness.line import Line
 from hil_tests.harness.run import Run, Standing
 from hil_tests.harness.stimulus import Stimulus, VirtualStimulus
 from hil_tests.harness.verdict import InfrastructureError, ProductError, bench_fault
 
 FLASH_S = 300.0  # 2 MB at 115 200 baud take 180 s
 OPEN_NETWORK = "bench"  # virtual boards find any
+PORT_S = 10.0  # until a device that was switched on has its name
 SHOWN = 6  # lines of a console in a reason
-
-
-class State(enum.Enum):
-    """Where a board stands."""
-
-    OFF = "off"
-    LOADER = "loader"
-    APP = "app"
 
 
 class BenchBoard:
@@ -43,6 +38,7 @@ class BenchBoard:
         self.recorder = recorder
         self._bench = bench
         self._run = run
+        self._line: Line | None = None
 
     @property
     def id(self) -> str:
@@ -97,10 +93,13 @@ class BenchBoard:
     # -- the way up --
 
     def to_loader(self) -> None:
-        """Power it, and make sure that it is what the inventory says; once in a run. InfrastructureError."""
-        self.power_on()
+        """From no power to a loader that answers and is the chip of its row; once in a run. InfrastructureError."""
         if self.standing.checked:
+            self.power_on()
             return
+        if self.switch.cuts:
+            self.power_off()
+        self.power_on()
         try:
             found = self.loader("auto").look()
         except FleetError as error:
@@ -129,18 +128,35 @@ class BenchBoard:
         return f"hil-{self.id[:20]}-{self._run.number()}"
 
     def power_on(self) -> None:
-        """Give it power; InfrastructureError when the switch fails."""
+        """Give it power, and wait for its port; InfrastructureError when the switch fails or no port comes."""
         try:
             self.switch.on()
         except FleetError as error:
             raise bench_fault(f"cannot power {self.id}", error) from error
+        if poll.until(lambda: self._has_port() or None, PORT_S) is None:
+            raise InfrastructureError(f"{self.id} has power, and its port {self.url} does not come")
+        if self._line is not None:
+            self._line.reopen()
 
     def power_off(self) -> None:
-        """Take its power away; InfrastructureError when the switch fails."""
+        """Take its power away for as long as its kind of switch needs; InfrastructureError when the switch fails.
+
+        A hub takes the port away with it, and whoever listens there has to come again.
+        """
         try:
             self.switch.off()
         except FleetError as error:
             raise bench_fault(f"cannot switch off {self.id}", error) from error
+        time.sleep(self.switch.off_s)
+        if self._line is not None and not self._has_port():
+            self._line.lose()
+
+    def _has_port(self) -> bool:
+        return "://" in self.url or Path(self.url).exists()
+
+    def listen(self, line: Line | None) -> None:
+        """That line is open on its port from now on; None = it is closed."""
+        self._line = line
 
     def _runs(self, node: str) -> bool:
         answer = self._look()
@@ -162,9 +178,8 @@ class BenchBoard:
         except CommandError as error:
             raise self._verdict(error) from error
         report = done["boards"][0]
-        self.recorder.board(
-            self.id, results.READY, firmware=str(report.get("version", "")), manifest=str(report.get("manifest", ""))
-        )
+        facts = {"firmware": "version", "manifest": "manifest", "micropython": "micropython"}
+        self.recorder.board(self.id, results.READY, **{fact: str(report[key] or "") for fact, key in facts.items()})
 
     def flash_words(self, city: City, name: str, firmware: Path | None) -> list[str]:
         """The command after `fleet board` that makes this board the node `name`."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fleet.flashing.console import Report
 from fleet.flashing.text import LineReader
-from hil_tests.harness import crashes
+from hil_tests.harness.crashes import Finder
 
 _KEPT = 20_000  # lines in memory; the files have all
 
@@ -23,6 +23,7 @@ class ConsoleLog:
         self._raw = raw.open("ab", buffering=0)
         self._log = log.open("a", encoding="utf-8")
         self._reader = LineReader()
+        self._finder = Finder()
         self._began = time.monotonic()
         self._lock = threading.Lock()  # the serial line's thread and the test's
         self.path = log
@@ -57,7 +58,7 @@ class ConsoleLog:
     def crashes(self) -> list[str]:
         """Every crash that the console told of so far."""
         with self._lock:
-            return crashes.find(self.lines)
+            return list(self._finder.found)
 
     def close(self) -> None:
         """End both files; what comes later is dropped."""
@@ -69,6 +70,7 @@ class ConsoleLog:
 
     def _keep(self, line: str) -> None:
         self.lines.append(line)
+        self._finder.feed(line)
         del self.lines[:-_KEPT]
         report = Report.parse(line)
         if report is not None:

@@ -27,16 +27,25 @@ class Line(Serial):  # type: ignore[misc]
         except (serial.SerialException, OSError) as error:
             raise InfrastructureError(f"{self.url} went away: {error}") from error
 
+    def lose(self) -> None:
+        """The port has gone away: nobody waits for it here."""
+        self.stop_redirect_thread()
+        self.proc.close()
+
+    def reopen(self) -> None:
+        """Open it again, if it was closed."""
+        if not self.proc.is_open:
+            self.proc = _opened(self.url)
+            self.start_redirect_thread()
+
     @contextlib.contextmanager
     def released(self) -> Iterator[None]:
         """Let somebody else have the port meanwhile."""
-        self.stop_redirect_thread()
-        self.proc.close()
+        self.lose()
         try:
             yield
         finally:
-            self.proc = _opened(self.url)
-            self.start_redirect_thread()
+            self.reopen()
 
 
 def _opened(url: str) -> serial.Serial:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hil_tests.harness.city import City
+from hil_tests.harness.verdict import ProductError
 from hil_tests.harness.wire import Heard, Wire
 
 SLACK_S = 20.0  # of a loaded computer, on top of what a node may take
+_GLANCE_S = 1.0  # at the console, while waiting for the wire
 EXPIRES = "7d"  # a node whose time runs fast must not find an order too old
 
 
@@ -21,13 +23,25 @@ class Account:
 
 
 class Node:
-    """`rate` is how fast the node's time runs against ours; every `within_s` is in the node's time."""
+    """`rate` is how fast the node's time runs against ours; every `within_s` is in the node's time.
 
-    def __init__(self, name: str, kind: str, city: City, wire: Wire, rate: float) -> None:
+    `crashes` says what the console told of so far: nobody waits for what a dead program cannot send.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        city: City,
+        wire: Wire,
+        rate: float,
+        crashes: Callable[[], list[str]] = list,
+    ) -> None:
         self.name = name
         self.kind = kind
         self.rate = rate
         self.changed: set[str] = set()  # settings that a test has set
+        self._crashes = crashes
         self._city = city
         self._wire = wire
 
@@ -48,10 +62,17 @@ class Node:
         return found
 
     def listen(self, what: str, fits: Callable[[Heard], bool], within_s: float, since: float = 0.0) -> Heard | None:
-        """The same, or None when there is none."""
-        return self._wire.wait(
-            self.name, lambda heard: heard.line.what == what and fits(heard), since, self.real_s(within_s)
-        )
+        """The same, or None when there is none. ProductError when the program dies meanwhile."""
+        end = time.monotonic() + self.real_s(within_s)
+        while (left := end - time.monotonic()) > 0:
+            found = self._wire.wait(
+                self.name, lambda heard: heard.line.what == what and fits(heard), since, min(left, _GLANCE_S)
+            )
+            if found is not None:
+                return found
+            if crashed := self._crashes():
+                raise ProductError(f"crash on the console: {crashed[0]}")
+        return None
 
     def event(self, name: str, within_s: float, since: float = 0.0, phase: str = "", /, **attributes: Any) -> Heard:
         """The first event of that name, phase and those attributes."""

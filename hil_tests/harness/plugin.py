@@ -13,7 +13,7 @@ from hil_tests.harness import assign, scheduling
 from hil_tests.harness.keys import CONSOLE, ENDED, QUARANTINED, RECORD, SEAT, SESSION
 from hil_tests.harness.scheduling import BoardScheduling
 from hil_tests.harness.session import Session
-from hil_tests.harness.verdict import InfrastructureError
+from hil_tests.harness.verdict import InfrastructureError, QuarantineError
 
 # The order of the suites: what needs no node first, what leaves a board in pieces last.
 SUITES = (
@@ -28,7 +28,7 @@ SUITES = (
     "power_cuts",
     "soak",
 )
-_PLAIN = (AssertionError, InfrastructureError, pytest.fail.Exception)  # their text says it all
+_PLAIN = (AssertionError, InfrastructureError, QuarantineError, pytest.fail.Exception)  # their text says it all
 _REPEAT = "repeat"
 _REPEATED = re.compile(rf"-?{_REPEAT}-(\d+)")
 
@@ -90,7 +90,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if found is None:
         return
     seated = [item for item in items if assign.BOARD_FIXTURES & {*getattr(item, "fixturenames", ())}]
-    given = assign.seats(found.usable, [_needs(item) for item in seated])
+    given = assign.seats(found.boards, [_needs(item) for item in seated], found.plan.quarantined)
     for item, seat in zip(seated, given, strict=True):
         item.stash[SEAT] = seat
     boards = {item.nodeid: seat.boards[0].id for item, seat in zip(seated, given, strict=True) if seat.boards}
@@ -165,7 +165,7 @@ def pytest_runtest_makereport(
     outcome: str = report.outcome
     if report.failed and isinstance(error, InfrastructureError):
         outcome = results.INFRASTRUCTURE
-    elif report.failed and item.stash.get(QUARANTINED, False):
+    elif report.failed and (isinstance(error, QuarantineError) or item.stash.get(QUARANTINED, False)):
         outcome = results.QUARANTINED
     ended = item.stash[ENDED]
     if outcome != results.PASSED and _rank(outcome) > _rank(ended["outcome"]):

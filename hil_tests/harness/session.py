@@ -24,8 +24,7 @@ class Session:
     def __init__(self, config: Any, ticket: dict[str, Any] | None) -> None:
         self.plan = plans.of(config)
         self.bench = inventory.load(self.plan.bench)
-        chosen = self.plan.choose(self.bench)
-        self.usable: Sequence[Board] = [board for board in chosen if self.plan.quarantined or not board.quarantine]
+        self.boards: Sequence[Board] = self.plan.choose(self.bench)
         self._keeper: Keeper | None = None
         self._began = False
         if ticket is None:
@@ -44,7 +43,7 @@ class Session:
     def _begin(self, seed: int | None) -> dict[str, Any]:
         directory = self.plan.directory
         if directory is None:  # pytest was called by hand
-            rows = tuple(results.BoardFacts(one.id, one.port, one.chip, one.kind, one.tags) for one in self.usable)
+            rows = tuple(results.BoardFacts(one.id, one.port, one.chip, one.kind, one.tags) for one in self.boards)
             run = results.Run("", bench=self.bench.about.name, boards=rows)
             directory = results.begin(self.bench.results, run)
             self._began = True

@@ -7,6 +7,10 @@ class InfrastructureError(Exception):
     """The bench did not do its part: board, cable, power, port, broker. The text says what to look at."""
 
 
+class QuarantineError(Exception):
+    """Only boards that are set aside could have done it."""
+
+
 class ProductError(AssertionError):
     """The node did something wrong outside the assertions of a test: it crashed, or was mute after a good flash."""
 

@@ -1,12 +1,15 @@
 """The parts of hil_tests that decide: which test runs on which board, and what on a console is a crash."""
 
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from fleet.hil import inventory
+from fleet.hil.inventory import Quarantine
 from hil_tests.harness import crashes
-from hil_tests.harness.assign import Needs, seats
+from hil_tests.harness.assign import Needs, Seat, seats
 
 BENCH = inventory.parse(
     {
@@ -49,6 +52,13 @@ def test_what_the_bench_lacks_is_named(need: Needs, why: str) -> None:
     assert (seat.boards, seat.why) == ((), why)
 
 
+def test_boards_in_quarantine_are_used_only_when_they_are_asked_for() -> None:
+    aside = replace(BENCH.boards[0], quarantine=Quarantine("relay sticks", date(2026, 11, 22)))
+    need = Needs(fixtures=("faults",))
+    assert seats([aside], [need]) == [Seat((), "in quarantine: air-1", True)]
+    assert seats([aside], [need], quarantined=True) == [Seat((aside,))]
+
+
 def test_a_bench_without_switches_says_so() -> None:
     (seat,) = seats(BENCH.boards[1:], [Needs(switch=True)])
     assert seat.why == "no board of this bench has a switch for its power"
@@ -63,6 +73,10 @@ CRASHES = {
     "a traceback in a line of our log": (
         ['9.120 E sampling: Traceback (most recent call last): |   File "x.py", line 3 | OSError: 19 | '],
         ["sampling: OSError: 19"],
+    ),
+    "a traceback in our log whose head is cut off": (
+        ['9.120 E metering:  recent call last): |   File "a.py", line 1, in run |   File "b.py" | ValueError: x | '],
+        ["metering: ValueError: x"],
     ),
     "a warning of our log that only speaks of one": (["9.120 W app: no Traceback here"], []),
     "a panic": (["Guru Meditation Error: Core  0 panic'ed (LoadProhibited)."], None),
