@@ -12,6 +12,7 @@ from tools.sim.world import World
 from tools.virtual_board.run import Run
 
 KEPT = ("rate", "fault", "wifi", "cut", "log")  # hold as soon as the program would notice, answered or not
+PENDING = {"pending": True}
 LOOK_S = 0.1
 PROMPT_LOOKS = 3  # in a row at the prompt: it is not between two lines
 
@@ -36,7 +37,7 @@ class Asking:
         self._letters: dict[int, _Letter] = {}
 
     async def ask(self, run: Run, name: str, values: Mapping[str, Any], patience_s: float) -> dict[str, Any]:
-        """Give an order; its answer, {} for one of KEPT at the prompt. ProgramError, see `_wait`."""
+        """Give an order; its answer, PENDING for one of KEPT at the prompt. ProgramError, see `_wait`."""
         self._last += 1
         number = self._last
         letter = self._letters[number] = _Letter(asyncio.get_running_loop().create_future())
@@ -56,7 +57,7 @@ class Asking:
         while not (await asyncio.wait({letter.answer}, timeout=LOOK_S))[0]:
             looks = looks + 1 if run.at_prompt() else 0
             if looks >= PROMPT_LOOKS and name in KEPT:
-                return {}
+                return dict(PENDING)
             if looks >= PROMPT_LOOKS:
                 raise ProgramError(f"the program stands at its prompt and takes no orders: {name}")
             if not letter.taken and time.monotonic() > deadline:

@@ -14,7 +14,7 @@ from typing import Any
 from tools.virtual_board import wiring
 from tools.virtual_board.asking import Asking, ProgramError, check_fault
 from tools.virtual_board.run import Run, RunEnd
-from tools.virtual_board.terminal import Keyboard, Screen
+from tools.virtual_board.terminal import CTRL_A, CTRL_C, Keyboard, Screen
 from tools.virtual_board.watchdog import PERIOD_S, Watchdog
 
 __all__ = ["End", "Program", "ProgramError", "ProgramSetup"]
@@ -24,6 +24,7 @@ SOFT_RESET = 5
 ANSWER_S = 30.0
 _STEP_S = 0.003  # between two tries to type what waits
 _FLUSH_S = 0.02  # for the rest of what looks like the beginning of a mark
+_TOLD_MS = 60  # for a program that waits to take note of Ctrl-C
 _MILLI = 1000
 _REBOOT = b"MPY: soft reboot\r\n"
 
@@ -128,6 +129,7 @@ class Program:
         self._keyboard = self._new_keyboard()
         self._pump: asyncio.TimerHandle | None = None
         self._flush: asyncio.TimerHandle | None = None
+        self._signal: asyncio.TimerHandle | None = None
         self._cut_at = 0
         self._elapsed_ms = 0  # of the runs before a soft reset
         self._killed = False
@@ -175,8 +177,8 @@ class Program:
     async def ask(self, name: str, /, patience_s: float = ANSWER_S, **values: Any) -> dict[str, Any]:
         """Give an order and wait for its answer; ProgramError when it is refused or nothing runs.
 
-        `patience_s` is for a program that computes to take it. At the prompt an order that changes the board is taken
-        for granted, and one that asks something is refused."""
+        `patience_s` is for a program that computes to take it. At the prompt an order that changes the board is pending
+        until something that is typed there meets it, and one that asks something is refused."""
         if self._run is None:
             raise ProgramError("no program runs")
         if name == "fault":
@@ -243,7 +245,7 @@ class Program:
         await self._begin(SOFT_RESET)
         self.setup = replace(self.setup, skip_main=False)
         if raw:
-            self._keyboard.prompted(b"\x01")
+            self._keyboard.prompted(CTRL_A)
 
     async def _watch(self, run: Run) -> None:
         """End a program that the watchdog would have reset."""
@@ -265,7 +267,24 @@ class Program:
         return self._run is not None and self._run.takes_signals()
 
     def _write(self, data: bytes) -> int:
-        return 0 if self._run is None else self._run.write(data)
+        if self._run is None:
+            return 0
+        if not (data.endswith(CTRL_C) and self._run.takes_signals()):
+            return self._run.write(data)
+        taken = self._run.write(data[:-1]) + 1
+        if taken == len(data):
+            self._interrupt(self._run)
+        return taken
+
+    def _interrupt(self, run: Run) -> None:
+        """Ctrl-C for a program. A signal hits the Unix port anywhere, and may leave its heap locked: so one that waits
+        is told to interrupt itself, and only one that does not gets the signal."""
+        run.send({"do": "interrupt", "until": int(time.monotonic() * _MILLI) + _TOLD_MS})
+        self._signal = asyncio.get_running_loop().call_later(2 * _TOLD_MS / _MILLI, self._signalled, run)
+
+    def _signalled(self, run: Run) -> None:
+        if run is self._run and run.takes_signals():
+            run.write(CTRL_C)
 
     def _type(self) -> None:
         """Type what can be typed now, and the rest soon."""
@@ -296,5 +315,7 @@ class Program:
     def _heard(self, message: dict[str, Any]) -> None:
         """The run has answered, or begun to listen to its terminal."""
         self._asking.heard(message)
+        if "interrupted" in message and self._signal is not None:
+            self._signal.cancel()
         if "began" in message:
             self._type()

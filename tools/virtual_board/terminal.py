@@ -7,6 +7,8 @@ before it reads; a board does none of this.
 import re
 from collections.abc import Callable
 
+from tools.interpreter import ROOT
+
 BANNERS = {
     "esp32": b"Generic ESP32 module with ESP32",
     "esp32s3": b"Generic ESP32S3 module with ESP32S3",
@@ -19,13 +21,15 @@ QUEUE_MAX = 1 << 16  # bytes typed ahead; a serial driver drops what is beyond i
 PATIENCE_S = 0.5  # for a program to take note of Ctrl-C
 BOOT_S = 3600.0  # for a boot.py that takes its time
 LINE_S = 0.05  # for a line at the prompt to be done or to start running
-_HOLD_MAX = 200
+_HOLD_MAX = 400
+_OURS = b'  File "%s/tools/' % str(ROOT).encode()  # in tracebacks: what stands for hardware is no part of the program
 _MARK = re.compile(
     rb"\x1b\]raw;(?P<size>\d{1,9})\x07"
     rb"|MicroPython (?P<version>[^\r\n]{1,80}); linux [^\r\n]{1,80}\r\n"
     rb"(?P<rest>Type \"help\(\)\"[^\r\n]{1,80}\r\n>>> )?"
+    rb"|" + re.escape(_OURS) + rb"[^\n]{0,120}\n"
 )
-_STARTS = (b"\x1b]raw;", b"MicroPython ")
+_STARTS = (b"\x1b]raw;", b"MicroPython ", _OURS)
 _NEWLINE = re.compile(rb"(?<!\r)\n")
 
 
@@ -82,13 +86,17 @@ class Screen:
             if at >= 0 and len(data) - at <= _HOLD_MAX and not (start == _STARTS[0] and b"\x07" in data[at:]):
                 return data[:at], data[at:]
             for size in range(len(start) - 1, 0, -1):
-                if data.endswith(start[:size]):
+                if data.endswith(start[:size]) and (start != _OURS or self._begins_line(data[:-size])):
                     return data[:-size], data[-size:]
         return data, b""
+
+    def _begins_line(self, before: bytes) -> bool:
+        return (self._tail + before)[-1:] in (b"", b"\n")
 
     def _marked(self, found: re.Match[bytes]) -> bytes:
         if found["size"]:
             self._left = int(found["size"])
+        if not found["version"]:
             return b""
         self.raw = False
         self.prompts += 1

@@ -57,10 +57,10 @@ class Board:
     def __init__(self, channel: int, counters: int) -> None:
         self.channel = Channel(channel)
         self.setup = setup = Setup(self.channel.receive())
-        self._real_ms: "Callable[[], int]" = time.ticks_ms  # type: ignore[attr-defined]
+        self.real_ms: "Callable[[], int]" = time.ticks_ms  # type: ignore[attr-defined]
         self._glanced_ms = 0
         self.later: "list[dict[str, Any]]" = []  # orders that wait for `serve`
-        self.clock = VirtualClock(self._real_ms, setup.rate, setup.ticks)
+        self.clock = VirtualClock(self.real_ms, setup.rate, setup.ticks)
         self.timeline = Timeline(self.clock, self.serve)
         self.counters = self.timeline.counters = Counters(counters, self.timeline.now_ms)
         self._open_flash()
@@ -104,14 +104,14 @@ class Board:
         """Before a flash operation: a cut must count from here on, also for who writes at the prompt."""
         while self.channel.waits(0):
             order = self.channel.receive()
-            if order["do"] == "probe":  # may use the file system, which is busy now
+            if order["do"] in ("probe", "interrupt"):  # not in the midst of a file system
                 self.later.append(order)
             else:
                 self.orders.obey(order)
 
     def glance(self) -> None:
         """Take the orders that are there; as often as one likes."""
-        now = self._real_ms()
+        now = self.real_ms()
         if now != self._glanced_ms:
             self._glanced_ms = now
             self.serve(0)

@@ -21,6 +21,7 @@ class Orders:
             "log": self._log,
             "probe": self._probe,
             "status": self._status,
+            "interrupt": self._interrupt,
         }
 
     def obey(self, order: "dict[str, Any]") -> None:
@@ -40,6 +41,11 @@ class Orders:
     def _rate(self, order: "dict[str, Any]") -> "dict[str, Any]":
         self._board.clock.set_rate(order["x"])
         return {}
+
+    def _interrupt(self, order: "dict[str, Any]") -> None:
+        if self._board.real_ms() <= order["until"]:
+            self._board.channel.send({"interrupted": True})
+            raise KeyboardInterrupt
 
     def _leap(self, order: "dict[str, Any]") -> None:
         self._board.channel.send({"id": order.get("id", 0)})

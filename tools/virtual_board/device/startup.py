@@ -1,6 +1,5 @@
 """From the reset to the prompt, as the ESP32 port of MicroPython does it: file system, boot.py, main.py."""
 
-import io
 import os
 import sys
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _SOFT_RESET = 5
-_HERE = "/virtual_board/device/"
 _CORRUPTED = """
 The filesystem appears to be corrupted. If you had important data there, you
 may want to make a flash snapshot to try to recover it. Otherwise, perform
@@ -130,13 +128,4 @@ def _execute(board: "Board", path: str, names: "dict[str, Any]") -> None:
     except SystemExit:
         board.end("soft", _SOFT_RESET)
     except BaseException as error:
-        print_exception(error)
-
-
-def print_exception(error: BaseException) -> None:
-    """Print the traceback without the lines that are not of the board's program."""
-    text = io.StringIO()
-    sys.print_exception(error, text)  # type: ignore[attr-defined]
-    for line in text.getvalue().split("\n")[:-1]:
-        if _HERE not in line:
-            print(line)
+        sys.print_exception(error)  # type: ignore[attr-defined]

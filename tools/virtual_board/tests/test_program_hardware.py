@@ -261,7 +261,7 @@ def test_at_the_prompt_what_changes_the_board_counts_from_the_next_access_on(tmp
     async def script(rig):
         await rig.says(PROMPT)
         await rig.typed("len(bus.scan())\r\n", "\n2\r\n")
-        await rig.program.ask("fault", part="bme280", name="unplugged", value=1)
+        assert await rig.program.ask("fault", part="bme280", name="unplugged", value=1) == {"pending": True}
         await rig.typed("len(bus.scan())\r\n", "\n1\r\n")
         for name, values in (("status", {}), ("leap", {"s": 5})):
             with pytest.raises(ProgramError, match="at its prompt"):

@@ -2,12 +2,14 @@
 
 import pytest
 
+from tools.interpreter import ROOT
 from tools.virtual_board.terminal import LINE_S, PATIENCE_S, QUEUE_MAX, Keyboard, Screen
 
 UNIX = b'MicroPython 1.29 on 2026-07-05; linux [GCC 14] version\r\nType "help()" for more information.\r\n>>> '
 BOARD = (
     b'MicroPython 1.29 on 2026-07-05; Generic ESP32 module with ESP32\r\nType "help()" for more information.\r\n>>> '
 )
+HERE = str(ROOT).encode()
 RAW = b"\x1b]raw;%d\x07"
 SAID = {
     "a line ends as on a serial line": (b"one\ntwo\n", b"one\r\ntwo\r\n"),
@@ -21,6 +23,11 @@ SAID = {
     "two in a row": (RAW % 1 + b"\n" + RAW % 1 + b"\n", b"\n\n"),
     "an escape of another kind": (b"\x1b[31mred\x1b[0m\n", b"\x1b[31mred\x1b[0m\r\n"),
     "a name that begins like the banner": (b"MicroPython is here\n", b"MicroPython is here\r\n"),
+    "what stands for hardware is no part of a traceback": (
+        b'  File "main.py", line 1\n  File "%s/tools/virtual_board/device/pins.py", line 7, in init\nOSError: 19\n'
+        % HERE,
+        b'  File "main.py", line 1\r\nOSError: 19\r\n',
+    ),
     "the beginning of the banner alone": (b"Micro", b"Micro"),
 }
 
