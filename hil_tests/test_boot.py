@@ -8,6 +8,7 @@ from hil_tests.harness.board import BenchBoard
 from hil_tests.harness.console import Console
 from hil_tests.harness.node import Node
 from protocol.messages import RESET_HARD, RESET_POWER_ON
+from protocol.report import DAMAGED, NODE
 
 BOOT_S = 12  # to the first message, by the budget of the design
 ONLINE_S = 120
@@ -97,7 +98,9 @@ def test_a_slot_that_does_not_run_is_given_up_and_told(node: Node, board: BenchB
         remote.ask(POINTER.format(tries=TRIES))
         remote.restart()
     since = node.now()
-    report = console.report((TRIES + 1) * WATCHDOG_S + 30, asking=False)
-    assert report.slot == "a"
+    for _ in range(TRIES):
+        assert console.report(2 * WATCHDOG_S, asking=False).state == DAMAGED
+    report = console.report(2 * WATCHDOG_S, asking=False)
+    assert (report.state, report.slot) == (NODE, "a")
     told = node.event("boot", ONLINE_S, since)
     assert told.fields["attributes"]["reason"] == "reverted slot b"
