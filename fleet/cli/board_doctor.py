@@ -11,6 +11,7 @@ import click
 from fleet.cli.base import Command
 from fleet.cli.options import fleet_option, output_option
 from fleet.cli.output import Column, Output, View
+from fleet.cli.visible import visible
 from fleet.errors import NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def _standing(directory: Path, node: str) -> "Standing | None":
 def _show(out: Output, finding: "Finding") -> None:
     mark, colour = _MARKS[finding.status]
     wide = max(40, out.width - 19)
-    lines = textwrap.wrap(finding.text + (f": {finding.cause}" if finding.cause else ""), wide)
-    lines += textwrap.wrap(finding.hint, wide, initial_indent="-> ", subsequent_indent="   ")
+    lines = textwrap.wrap(visible(finding.text + (f": {finding.cause}" if finding.cause else "")), wide)
+    lines += textwrap.wrap(visible(finding.hint), wide, initial_indent="-> ", subsequent_indent="   ")
     out.lines([f"{out.style(f'{mark:<4}', colour, bold=True)}  {finding.check:<12} {lines[0]}"])
     out.lines(f"{'':19}{line}" for line in lines[1:])
     out.stdout.flush()

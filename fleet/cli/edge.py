@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from fleet.cli.base import is_plain
+from fleet.cli.visible import escaped, visible
 from fleet.errors import FleetError, PartlyFailedError
 
 FAILED = 1
@@ -83,9 +84,9 @@ def _tree(error: FleetError) -> dict[str, Any]:
 def _report(as_json: bool, tree: dict[str, Any]) -> None:
     """What failed, why, and what to try, each on lines of its own; the same as one object for a script."""
     if as_json:
-        click.echo(json.dumps({"error": tree}, ensure_ascii=False), err=True)
+        click.echo(escaped(json.dumps({"error": tree}, ensure_ascii=False)), err=True)
         return
-    plain = is_plain(sys.stderr)
+    tree, plain = _visible(tree), is_plain(sys.stderr)
     lines = [_headed("Error", tree["message"], "red", plain)]
     lines += [f"  {line}" for line in tree.get("cause", "").splitlines()]
     for name, why in tree.get("failed", {}).items():
@@ -93,6 +94,13 @@ def _report(as_json: bool, tree: dict[str, Any]) -> None:
     if tree["hint"]:
         lines.append(_headed("Hint", tree["hint"], "cyan", plain))
     click.echo("\n".join(lines), err=True, color=not plain)
+
+
+def _visible(tree: Any) -> Any:
+    """The tree with every text of it as it may go to a terminal."""
+    if isinstance(tree, dict):
+        return {visible(name): _visible(value) for name, value in tree.items()}
+    return visible(tree)
 
 
 def _reasons(name: str, why: Any, plain: bool) -> list[str]:

@@ -13,6 +13,7 @@ from fleet.cli.base import Group, is_plain
 from fleet.cli.options import output_option
 from fleet.cli.output import Column, Output, View
 from fleet.cli.types import Span
+from fleet.cli.visible import visible
 from fleet.errors import FleetError, PartlyFailedError
 
 if TYPE_CHECKING:
@@ -264,7 +265,9 @@ def _echo(progress: "Progress") -> None:
 def _told(result: "Result") -> str:
     """`failed          air-1  test_boot.py::test_x  12.1 s: why`."""
     why = f": {result.message.splitlines()[0]}" if result.message else ""
-    return f"{result.outcome:<15} {' '.join(result.boards) or '-':<12} {result.test}  {result.seconds:.1f} s{why}"
+    return visible(
+        f"{result.outcome:<15} {' '.join(result.boards) or '-':<12} {result.test}  {result.seconds:.1f} s{why}"
+    )
 
 
 def _show(run: "Run", directory: Path, out: Output) -> None:

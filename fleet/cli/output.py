@@ -22,6 +22,7 @@ import click
 
 from fleet.cli import human
 from fleet.cli.base import is_plain
+from fleet.cli.visible import escaped, visible
 
 FORMATS = ("table", "json", "yaml", "name", "csv")
 ENDLESS = 10_000  # columns off a terminal: what a pipe reads must not be cut
@@ -70,7 +71,7 @@ class Output:
         if self.form in ("json", "yaml"):
             self._document({"schema_version": view.version, view.name: [_machine(row) for row in found]})
         elif self.form == "name":
-            self.lines(str(row[view.id]) for row in found)
+            self.lines(visible(str(row[view.id])) for row in found)
         elif self.form == "csv":
             self._csv(view, found, heading=True)
         elif found:
@@ -86,7 +87,7 @@ class Output:
             lists = {inner.name: [_machine(item) for item in items] for _, inner, items in parts}
             self._document({"schema_version": view.version, view.name: {**_machine(one), **lists}})
         elif self.form == "name":
-            self.lines([str(one[view.id])])
+            self.lines([visible(str(one[view.id]))])
         elif self.form == "csv":
             self._csv(view, [one], heading=True)
         else:
@@ -100,12 +101,13 @@ class Output:
         """One more row of a stream that may never end: one line each, with `json` an object per line."""
         one = _of(view, row)
         if self.form == "json":
-            self.lines([json.dumps({"schema_version": view.version, **_machine(one)}, ensure_ascii=False)])
+            line = json.dumps({"schema_version": view.version, **_machine(one)}, ensure_ascii=False)
+            self.lines([escaped(line)])
         elif self.form == "yaml":
             self.stdout.write("---\n")
             self._document({"schema_version": view.version, **_machine(one)})
         elif self.form == "name":
-            self.lines([str(one[view.id])])
+            self.lines([visible(str(one[view.id]))])
         elif self.form == "csv":
             self._csv(view, [one], heading=not self._columns_shown)
         else:
@@ -123,7 +125,7 @@ class Output:
     def note(self, text: str) -> None:
         """A remark for a person: what happened, what to do next."""
         if self.form == "table" and text:
-            click.echo(text, err=True)
+            click.echo(visible(text), err=True)
 
     def lines(self, lines: Iterable[str]) -> None:
         """Lines of text, as they are."""
@@ -141,7 +143,7 @@ class Output:
     def _text(self, column: Column, row: Row) -> str:
         value = row[column.key]
         text = column.show(value) if column.show and value is not None else self._plain_text(value)
-        return self.style(text, column.colour(value) if column.colour else "")
+        return self.style(visible(text), column.colour(value) if column.colour else "")
 
     def _plain_text(self, value: Any) -> str:
         if isinstance(value, datetime):
@@ -183,11 +185,11 @@ class Output:
         writer = csv.writer(self.stdout, lineterminator="\n")
         if heading:
             writer.writerow([column.key for column in view.columns])
-        writer.writerows([[_cell(row[column.key]) for column in view.columns] for row in rows])
+        writer.writerows([[visible(_cell(row[column.key])) for column in view.columns] for row in rows])
 
     def _document(self, tree: Mapping[str, Any]) -> None:
         if self.form == "json":
-            self.stdout.write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
+            self.stdout.write(escaped(json.dumps(tree, indent=2, ensure_ascii=False)) + "\n")
         else:
             import yaml  # here, since nothing else needs it and it takes 15 ms
 

@@ -5,15 +5,17 @@ import json
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import click
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.cli import human
-from fleet.cli.edge import _wants_json
+from fleet.cli.edge import _wants_json, run
 from fleet.cli.output import Column, Output, View, moment
 from fleet.cli.types import plain_value
+from fleet.errors import FleetError, PartlyFailedError
 from fleet.tests.cli_rig import Screen
 
 NOW = 1_800_000_000
@@ -175,3 +177,40 @@ def test_arguments_of_commands() -> None:
 def test_a_moment() -> None:
     assert moment(NOW) == datetime(2027, 1, 15, 8, tzinfo=UTC)
     assert moment(None) is moment(0) is None
+
+
+# sentence: what somebody else wrote
+HOSTILE = {
+    "a title and a cleared screen": "\x1b]0;pwned\x07\x1b[2J",
+    "controls of eight bits": "a\x9b31mb\x85c",
+    "a line written over": "good\rbad\x08\x08",
+    "writing from right to left": "a\u202eb\u2066c",
+    "half a character": "a\ud800b",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("form", ["table", "json", "name", "csv"])
+def test_what_others_wrote_moves_no_cursor(form: str, text: str) -> None:
+    screen, stream, card = io.StringIO(), io.StringIO(), io.StringIO()
+    row = {"id": text, "seen": None, "value": text, "tags": {text: text}, "hidden": text}
+    Output(form, screen, NOW).rows(VIEW, [row])
+    Output(form, stream, NOW).item(VIEW, row)
+    Output(form, card, NOW).record(VIEW, row)
+    for said in (screen.getvalue(), stream.getvalue(), card.getvalue()):
+        assert said.replace("\n", "").isprintable()
+    if form == "json":
+        assert json.loads(stream.getvalue())["value"] == text, "a script gets what was written"
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
+def test_an_error_moves_no_cursor(as_json: bool, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        raise PartlyFailedError(text, {text: FleetError(text, text, text), "b": text}, hint=text, cause=text)
+
+    command = click.Command(
+        "fails", callback=fails, params=[click.Option(["--json"], is_flag=True, expose_value=False)]
+    )
+    assert run(command, ["--json"] if as_json else [], "fails") == PartlyFailedError.exit_code
+    assert capsys.readouterr().err.replace("\n", "").isprintable()
