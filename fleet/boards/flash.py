@@ -13,22 +13,29 @@ wrong in it is made good by doing the same again.
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
+from fleet.boards import flash_checks as checks
 from fleet.boards.rescue import Rescue
 from fleet.boards.wish import Wish
-from fleet.errors import FleetError, NotAllowedError, NotFoundError, TimedOutError, UsageError, VerificationError
+from fleet.errors import (
+    FleetError,
+    NotAllowedError,
+    NotFoundError,
+    TimedOutError,
+    UnreachableError,
+)
 from fleet.flashing import image, keep, layout, partitions
 from fleet.flashing.base import Base
 from fleet.flashing.console import Answer, Condition, Console, Report, refusal
 from fleet.flashing.esptool import Esptool, Found, Written
-from fleet.flashing.firmware import Firmware
 from fleet.flashing.partitions import Partition
 from fleet.flashing.piece import Piece, size_of
 from fleet.flashing.remote import Remote
-from protocol.report import DAMAGED
 
 FLASHED = "flashed"  # results
 UNCHANGED = "unchanged"
@@ -37,6 +44,9 @@ PLANNED = "planned"
 _RESTART = b"\x03\x04"  # a prompt starts its program again
 _PROMPT_S = 1.0
 _RESTART_S = 6.0  # an ESP32 takes 2 to 4
+_RETURNS_S = 8.0  # so long a port may be away, or in the hands of somebody who looks at new ports
+_RETRY_S = 0.25
+_PTYS = Path("/dev/pts")
 _STAYS = ("no-reset", "no-reset-stub")
 
 
@@ -123,7 +133,7 @@ class _Job:
         if target is not None:
             return self._prove(_flashed(UNCHANGED, target), answer.report.node if answer.report else "")
         if answer.report is not None and not (self._wish.yes or self._wish.dry_run):
-            _refuse_undelivered(self._url, answer.report)
+            checks.refuse_undelivered(self._url, answer.report)
         kept = self._read_over_prompt(answer)
         with _held(self._url), self._restarted():
             target = self._look(answer)
@@ -198,7 +208,7 @@ class _Job:
         """The chip, checked against everything that was asked for."""
         self._notify(Step(Phase.LOOK))
         found = self._loader.look()
-        _check_pins(self._url, self._wish, found, answer.report)
+        checks.check_pins(self._url, self._wish, found, answer.report)
         base = self._base(found, answer)
         rows = partitions.parse(found.table) if base is None else base.table
         return _Target(found, base, partitions.files(rows, found.flash_size))
@@ -260,16 +270,30 @@ class _Job:
         if self._wish.options.after in _STAYS:
             return replace(done, result=WRITTEN)
         self._notify(Step(Phase.START))
-        with Console(self._url) as console:
-            try:
-                report = console.wait_report(self._wish.report_s)
-            except TimedOutError:
-                if console.identify(_PROMPT_S).condition is not Condition.PROMPT:
-                    raise
-                console.write(_RESTART)  # it came up while nobody listened
-                report = console.wait_report(self._wish.report_s)
-        _check_report(self._url, report, self._wish.firmware, node)
+        report = self._report()
+        checks.check_report(self._url, report, self._wish.firmware, node)
         return replace(done, report=report)
+
+    def _report(self) -> Report:
+        """What the board says once it has started; a chip that is the USB device itself is away for a moment."""
+        end = time.monotonic() + _RETURNS_S
+        while True:
+            try:
+                with Console(self._url) as console:
+                    return self._listen(console)
+            except UnreachableError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(_RETRY_S)
+
+    def _listen(self, console: Console) -> Report:
+        try:
+            return console.wait_report(self._wish.report_s)
+        except TimedOutError:
+            if console.identify(_PROMPT_S).condition is not Condition.PROMPT:
+                raise
+        console.write(_RESTART)  # it came up while nobody listened
+        return console.wait_report(self._wish.report_s)
 
     @contextlib.contextmanager
     def _restarted(self) -> Iterator[None]:
@@ -288,52 +312,13 @@ def _flashed(result: str, target: _Target) -> Flashed:
     return Flashed(result, found.chip.name, found.mac, found.flash_size, version, None)
 
 
-def _refuse_undelivered(url: str, report: Report) -> None:
-    """NotAllowedError for a node with entries that nobody else has."""
-    if report.waiting:
-        raise NotAllowedError(
-            f"{report.node} at {url} has {report.waiting} entries that are not delivered yet",
-            hint="let it connect first, or add --yes: what can be read is kept",
-        )
-
-
-def _check_pins(url: str, wish: Wish, found: Found, report: Report | None) -> None:
-    """UsageError when the board cannot be what was asked for."""
-    if not wish.pins:
-        return
-    fits = [pins.name for pins in wish.pins if pins.chip == found.chip.name]
-    if not fits:
-        names = " or ".join(sorted({pins.chip for pins in wish.pins}))
-        raise UsageError(f"{url}: the chip is {found.chip.name}, and what was asked for is for {names}")
-    if report is not None and report.board and report.board not in fits and wish.belongings is None:
-        raise UsageError(
-            f"{report.node or 'the board'} at {url} is {report.board}",
-            cause=f"what was asked for is {' or '.join(fits)}",
-            hint="leave --kind and --board away, or make it another node: --node",
-        )
-
-
-def _check_report(url: str, report: Report, firmware: Firmware, node: str) -> None:
-    """VerificationError when a report is not that of what was flashed."""
-    if (report.manifest, report.fw) != (firmware.manifest, firmware.version):
-        raise VerificationError(
-            f"{url} runs another program than was flashed",
-            cause=f"it reports {report.fw} {report.manifest[:12]} from slot {report.slot}, "
-            f"and this is {firmware.version} {firmware.manifest[:12]}",
-            hint="flash it with --force; does its boot.py choose another slot?",
-        )
-    if report.state == DAMAGED or node not in ("", report.node):
-        raise VerificationError(
-            f"{url} does not have its identity any more",
-            cause=f"it reports {report.node or report.state}, and it was {node}",
-            hint=f"give it a new one: fleet board provision {node}",
-        )
-
-
 @contextlib.contextmanager
 def _held(url: str) -> Iterator[None]:
-    """Nobody closes the port in between: on some the last one to leave resets the board."""
-    if "://" in url:
+    """A pseudo-terminal stays open: it has no reset line, so the last one to leave starts the program.
+
+    Any other port must not: a chip that is a USB device itself comes back under another name while the old one is held.
+    """
+    if "://" in url or Path(url).resolve().parent != _PTYS:
         yield
         return
     try:
