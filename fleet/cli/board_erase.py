@@ -48,7 +48,8 @@ _NOTHING = dict.fromkeys((column.key for column in ERASED.columns), None)
 def command(ports: Sequence[str], every: bool, yes: bool, dry_run: bool, out: Output, **values: Any) -> None:
     """Erase all that boards hold.
 
-    Program, identity, settings and records are gone afterwards. A node that is erased is still in the register: `fleet node retire` takes its certificate away.
+    Program, identity, settings and records are gone afterwards. A node that is erased is still in the register: `fleet
+    node retire` takes its certificate away.
     """
     from fleet.boards import attached, erase, many, wish
 
