@@ -127,13 +127,18 @@ class Esptool:
         while that is half written. `flash_size` goes into the header of the bootloader.
         """
         if unmake is not None and not erase:
-            self._run("erase-region", hex(unmake[0]), hex(unmake[1]), after="no-reset")
+            self._blank(*unmake)
         flags = ["--erase-all"] if erase else [] if every else ["--skip-flashed"]
         follow = _Follower(pieces, progress)
         with _scratch() as directory:
             files = _files(pieces, directory)
             self._run("write-flash", "--flash-size", _megabytes(flash_size), *flags, *files, follow=follow)
         return follow.written
+
+    def _blank(self, address: int, size: int) -> None:
+        """Make a region blank; by writing, which the loader in ROM can do, too."""
+        with _scratch() as directory:
+            self._run("write-flash", *_files([Piece("blank", address, b"\xff" * size)], directory), after="no-reset")
 
     def differing(self, pieces: Sequence[Piece], flash_size: int) -> list[Piece]:
         """The pieces that the flash does not hold, by their MD5. Nothing is written."""

@@ -210,6 +210,9 @@ def test_the_loader_in_rom_alone_does_it_too(blank: BoardProcess, wish: Wish, en
     done = flash.flash(blank.port, replace(wish, options=Options(no_stub=True)), environ=environ)
     assert done.report is not None
     assert done.report.manifest == wish.firmware.manifest
+    again = replace(wish, options=Options(no_stub=True), firmware=changed(wish.firmware))
+    more = flash.flash(blank.port, again, environ=environ)
+    assert 0 < more.written * 100 < 15 * done.written
 
 
 def test_without_a_base_image_the_one_on_the_board_stays(
