@@ -12,7 +12,7 @@ from hil_tests.harness.node import Node
 from hil_tests.harness.stimulus import WIFI, Stimulus
 
 INTERVAL_S = SETTINGS["interval_s"]
-OUTAGE_S = 180  # of the node's time
+OUTAGE_S = 120  # of the node's time
 AGAIN_S = 240  # keep-alive, back-off, network, handshake
 
 

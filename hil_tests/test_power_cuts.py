@@ -90,6 +90,7 @@ def test_power_fails_while_a_configuration_is_changed(
         assert node.command("read_config")["heartbeat_s"] == 60 + number
 
 
+@pytest.mark.slow  # whoever writes the identity waits long for a board without power
 def test_power_fails_while_an_identity_is_written(
     node: Node, board: BenchBoard, city: City, console: Console, cutter: Cutter
 ) -> None:

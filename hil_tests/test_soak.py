@@ -6,7 +6,7 @@ from hil_tests.conftest import SETTINGS, Measure
 from hil_tests.harness.node import Node
 
 LONG_S = 600  # of the node's time
-SHORT_S = 120
+SHORT_S = 60
 SAMPLES = 6
 GARBAGE = 0.15  # share of the free heap that may lie about until it is collected
 LEAK = 256  # bytes of heap per hour

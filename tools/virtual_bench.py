@@ -27,6 +27,7 @@ RATE = 20.0
 BOARDS = 4
 BOARDS_SHORT = 2
 INTERRUPTED = 130
+STOP_S = 60.0  # for a run to bring its boards into order
 # Kinds and chips in turn: what there is a pin map for in firmware/boards.
 TURNS = (("air", "esp32"), ("light", "esp32"), ("air", "esp32s3"), ("light", "esp32s3"))
 FIXTURES = ("faults", "wifi", "cut", "time")  # what hil_tests/harness/stimulus.py can do to a virtual board
@@ -113,7 +114,7 @@ async def _suites(bench: Bench, home: Path) -> int:
     try:
         return await process.wait()
     finally:
-        await stop(process)
+        await stop(process, STOP_S)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of `fleet hil run`, and those of single suites."""
     plans.add_options(parser)
     group = parser.getgroup("suites", "single suites")
-    group.addoption("--soak", type=float, default=None, metavar="SECONDS", help="of a node's time (600, short 120)")
+    group.addoption("--soak", type=float, default=None, metavar="SECONDS", help="of a node's time (600, short 60)")
     group.addoption("--cuts", type=int, default=None, metavar="N", help="power cuts of each kind (5, short 1)")
     group.addoption("--seed", type=int, default=None, metavar="N", help="of the power cuts; default: a new one")
     group.addoption("--node-firmware", default="", metavar="DIR", help="other sources of the program to flash")
@@ -58,9 +58,15 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """End what this process began."""
+    """What came of it."""
     if SESSION in session.config.stash:
-        session.config.stash[SESSION].close(int(exitstatus))
+        session.config.stash[SESSION].exit_code = int(exitstatus)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what this process began, however far it got."""
+    if SESSION in config.stash:
+        config.stash[SESSION].close()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

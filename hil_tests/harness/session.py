@@ -27,6 +27,7 @@ class Session:
         self.boards: Sequence[Board] = self.plan.choose(self.bench)
         self._keeper: Keeper | None = None
         self._began = False
+        self.exit_code: int | None = None  # of pytest, once it is known
         if ticket is None:
             ticket = self._begin(config.getoption("--seed"))
         self.ticket = ticket
@@ -101,11 +102,11 @@ class Session:
             self._held.release()
             self._held = None
 
-    def close(self, exit_code: int) -> None:
+    def close(self) -> None:
         """End what this process began."""
         self.release()
         self.recorder.close()
         if self._keeper is not None:
             self._keeper.stop()
         if self._began:
-            results.end(self.directory, exit_code)
+            results.end(self.directory, self.exit_code)
