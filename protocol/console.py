@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "MAX_LINE", "PREFIX", "STATES", "parse", "report"]
 
 MAX_LINE = 512  # bytes
+_DIGITS = ("manifest", "mac")  # all of their hexadecimal digits, or none
 STATES = (NODE, CLAIMING, UNPROVISIONED, DAMAGED)
 _U32 = 0xFFFFFFFF
 
@@ -44,7 +45,7 @@ def parse(line: str) -> "dict[str, Any] | None":
     result: "dict[str, Any]" = {}
     for name, kind, most in FIELDS:
         value = found.get(name, kind())
-        if not _fits(value, kind, most):
+        if not _fits(value, kind, most) or (name in _DIGITS and not _is_digits(value, most)):
             return None
         result[name] = value
     return result if result["state"] in STATES else None
@@ -57,3 +58,7 @@ def _fits(value: "Any", kind: "Any", most: int) -> bool:
     if kind is int:
         return bool(0 <= value <= most)
     return len(value) <= most and all(" " <= char <= "~" for char in value)
+
+
+def _is_digits(value: str, count: int) -> bool:
+    return len(value) in (0, count) and all(char in "0123456789abcdef" for char in value)

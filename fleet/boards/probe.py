@@ -1,5 +1,6 @@
 """What a board with a prompt says about itself: chip, interpreter, firmware, identity. Its program is interrupted."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ NONE = "none"  # states of an identity
 DAMAGED = "damaged"
 NODE = "node"
 _TEXT = 64  # characters of an answer that are believed
+_MAC = re.compile(r"([0-9a-f]{12})?")
 
 _PROGRAM = """\
 import os, sys
@@ -73,16 +75,20 @@ def probe(remote: Remote) -> Facts:
     answer = remote.ask(_PROGRAM)
     try:
         return _facts(answer)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         raise UnreachableError(f"{remote.url} answers nonsense", hint="reset the board and run it again") from None
 
 
 def _facts(answer: dict[str, Any]) -> Facts:
+    mac = _text(answer["mac"])
+    if not _MAC.fullmatch(mac):
+        raise ValueError(mac)
     return Facts(
+        mac=mac,
         chip=chip_of(_text(answer["machine"])),
         boards=tuple(sorted(_text(name) for name in list(answer["boards"])[:64])),
         free=int(answer["free"]),
-        **{name: _text(answer[name]) for name in ("micropython", "mac", "fw", "slot", "identity", "node")},
+        **{name: _text(answer[name]) for name in ("micropython", "fw", "slot", "identity", "node")},
     )
 
 

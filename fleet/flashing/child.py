@@ -2,12 +2,14 @@
 
 import ctypes
 import os
+import resource
 import select
 import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import BinaryIO
 
 from fleet.errors import FleetError, TimedOutError
 
@@ -15,10 +17,15 @@ _PR_SET_PDEATHSIG = 1
 _LOOK_S = 0.2  # how soon a request to stop is seen
 _READ = 65536
 _LINE_MAX = 1 << 20  # bytes of output that are kept for lines
+OUTPUT_MAX = 8 << 20  # bytes of the output that `run` collects
 
 
 class CancelledError(FleetError):
     """Somebody wants no more of it."""
+
+
+class FloodError(FleetError):
+    """A program said more than anybody reads."""
 
 
 def tied() -> Callable[[], None]:
@@ -37,21 +44,49 @@ def tied() -> Callable[[], None]:
 def run(
     words: Sequence[str], typed: str, timeout_s: float, environ: Mapping[str, str]
 ) -> "subprocess.CompletedProcess[str]":
-    """The program's exit code and output; `typed` is its stdin. TimedOutError when it was killed for its slowness."""
-    try:
-        return subprocess.run(
-            list(words),
-            input=typed,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=timeout_s,
-            env=dict(environ),
-            preexec_fn=tied(),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise TimedOutError(f"{words[0]} did not end within {timeout_s:g} s") from None
+    """The program's exit code and output; `typed` is its stdin.
+
+    TimedOutError when it was killed for its slowness, FloodError when it said more than `OUTPUT_MAX` bytes.
+    """
+    with _memory("out") as out, _memory("err") as err:
+        try:
+            code = subprocess.run(
+                list(words),
+                input=typed.encode(),
+                stdout=out,
+                stderr=err,
+                timeout=timeout_s,
+                env=dict(environ),
+                preexec_fn=_kept_small(),
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired:
+            raise TimedOutError(f"{words[0]} did not end within {timeout_s:g} s") from None
+        said, complained = _text(out), _text(err)
+    return subprocess.CompletedProcess(words, code, said, complained)
+
+
+def _memory(name: str) -> BinaryIO:
+    """A file that is nowhere on disk."""
+    return os.fdopen(os.memfd_create(name), "w+b")
+
+
+def _kept_small() -> Callable[[], None]:
+    """A `preexec_fn`: `tied`, and no file of the child grows beyond OUTPUT_MAX, those that it speaks to included."""
+    tie = tied()
+
+    def prepare() -> None:
+        tie()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (OUTPUT_MAX, OUTPUT_MAX))
+
+    return prepare
+
+
+def _text(file: BinaryIO) -> str:
+    if os.fstat(file.fileno()).st_size >= OUTPUT_MAX:
+        raise FloodError(f"a program said more than {OUTPUT_MAX} bytes")
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def follow(

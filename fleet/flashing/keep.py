@@ -77,10 +77,8 @@ def from_prompt(remote: Remote, progress: Progress | None = None) -> dict[str, b
 
     The errors are those of Remote; VerificationError when something does not come through as it is on the board.
     """
-    listed = [(str(path), int(size)) for path, size in remote.ask(_LIST % (_DOCUMENTS,), fresh=True)["files"]]
+    listed = _listed(remote.url, remote.ask(_LIST % (_DOCUMENTS,), fresh=True).get("files"))
     total = sum(size for _, size in listed)
-    if total > _MAX or not all(is_kept(path) for path, _ in listed):
-        raise VerificationError(f"{remote.url} lists files that make no sense", hint="reset the board, run it again")
     found: dict[str, bytes] = {}
     for batch in _batches(listed):
         answer = remote.ask(_READ % (batch,))
@@ -110,6 +108,23 @@ def from_loader(loader: Esptool, found: Found, progress: Progress | None = None)
             hint="save it with `esptool read-flash`, or give it up with --erase",
         ) from error
     return {path: data for path, data in files.items() if is_kept(path)}
+
+
+def _listed(url: str, answer: Any) -> list[tuple[str, int]]:
+    """The files that a board says it has, checked: another program may answer, and a line may lose bytes."""
+    try:
+        listed = [(str(path), int(size)) for path, size in answer]
+    except (TypeError, ValueError, OverflowError):
+        listed = [("", 0)]
+    sizes = [size for _, size in listed]
+    if min(sizes, default=0) < 0 or sum(sizes) > _MAX or not all(_makes_sense(path) for path, _ in listed):
+        raise VerificationError(f"{url} lists files that make no sense", hint="reset the board, run it again")
+    return listed
+
+
+def _makes_sense(path: str) -> bool:
+    """Whether a file of the node can have that name."""
+    return is_kept(path) and path.isascii() and path.isprintable() and {"", ".", ".."}.isdisjoint(path.split("/")[1:])
 
 
 def _batches(listed: Sequence[tuple[str, int]]) -> list[list[str]]:

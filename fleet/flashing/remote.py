@@ -15,6 +15,7 @@ from typing import Any
 
 from fleet.errors import FleetError, NotAllowedError, TimedOutError, UnreachableError, VerificationError
 from fleet.flashing import child, put
+from fleet.flashing.child import FloodError
 from fleet.flashing.console import BAUD, PortLostError, open_port
 
 TIMEOUT_S = 15.0  # the longest takes 3 s, over a slow network
@@ -59,7 +60,7 @@ class Remote:
         found = _ANSWER.findall(self._run(text, fresh))
         try:
             answer = json.loads(found[-1]) if found else None
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or brackets beyond what a reader of JSON can nest
             answer = None
         if not isinstance(answer, dict):
             raise BoardError(f"{self.url} did not answer as expected", hint="run it again, or reset the board first")
@@ -103,6 +104,8 @@ class Remote:
             hint = "press EN on the board, then run it again"
             cause = f"nothing came within {self._timeout_s:g} s"
             raise TimedOutError(f"the prompt of {self.url} does not answer", hint=hint, cause=cause) from None
+        except FloodError as error:
+            raise BoardError(f"{self.url} talks without an end", hint="reset the board", cause=error.message) from None
         if done.returncode != 0:
             raise self._error(done.stdout, done.stderr)
         return done.stdout

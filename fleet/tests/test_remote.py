@@ -1,5 +1,6 @@
 """Programs and documents on a board, through mpremote: what arrives, what is refused, and what is never seen."""
 
+import json
 import os
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.boards import probe
-from fleet.errors import FleetError, TimedOutError, UnreachableError
-from fleet.flashing import child
+from fleet.errors import FleetError, TimedOutError, UnreachableError, VerificationError
+from fleet.flashing import child, keep
+from fleet.flashing.child import FloodError
 from fleet.flashing.console import Condition, Console, PortLostError
 from fleet.flashing.remote import FILE_MAX, BoardError, Remote
 from fleet.tests import board_rig
@@ -199,3 +201,70 @@ def _runs(pid: int) -> bool:
 def test_a_child_that_is_slow_is_killed() -> None:
     with pytest.raises(TimedOutError):
         child.run([sys.executable, "-c", "import time; time.sleep(600)"], "", 0.5, os.environ)
+
+
+def lying(monkeypatch: pytest.MonkeyPatch, says: str) -> Remote:
+    """A board whose every program prints `says` as its answer."""
+    monkeypatch.setattr(Remote, "_mpremote", lambda *_, **__: f"@answer {says}\n")
+    return Remote("/dev/liar")
+
+
+TRUE = {"micropython": "1.29.0", "machine": "", "slot": "a", "fw": "", "boards": [], "identity": "none", "node": ""}
+# sentence: what replaces an answer that makes sense
+LIES: dict[str, dict[str, object]] = {
+    "a number without end": {"free": float("inf")},
+    "no number": {"free": float("nan")},
+    "text for a number": {"free": "much"},
+    "an order to a terminal": {"fw": "\x1b[2J"},
+    "a path for a MAC address": {"mac": "../../x"},
+    "half a MAC address": {"mac": "240ac"},
+    "a number for a list": {"boards": 7},
+    "nothing for a list": {"boards": None},
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+def test_a_board_that_answers_nonsense_is_not_believed(monkeypatch: pytest.MonkeyPatch, lie: dict[str, object]) -> None:
+    honest = {**TRUE, "mac": "240ac4000001", "free": 7}
+    assert probe.probe(lying(monkeypatch, json.dumps(honest))).mac == "240ac4000001"
+    with pytest.raises(UnreachableError, match="nonsense"):
+        probe.probe(lying(monkeypatch, json.dumps({**honest, **lie})))
+
+
+# sentence: the list of files
+LISTS: dict[str, object] = {
+    "no list": 7,
+    "nothing": None,
+    "no pairs": ["/data/x"],
+    "a size that is none": [["/data/x", "big"]],
+    "a size without end": [["/data/x", float("inf")]],
+    "a negative size": [["/data/x", -(1 << 30)], ["/data/y", 1 << 30]],
+    "more than there can be": [["/data/x", 1 << 30]],
+    "a file of somebody else": [["/etc/passwd", 1]],
+    "a way out": [["/data/../boot.py", 1]],
+    "an order to a terminal": [["/data/\x1b[2J", 1]],
+    "half a character": [["/data/\ud800", 1]],
+    "the end of a name": [["/data/x\0y", 1]],
+}
+
+
+@pytest.mark.parametrize("files", LISTS.values(), ids=LISTS)
+def test_a_list_of_files_that_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch, files: object) -> None:
+    with pytest.raises(VerificationError, match="no sense"):
+        keep.from_prompt(lying(monkeypatch, json.dumps({"files": files})))
+
+
+@pytest.mark.parametrize("says", ['{"a":' + "[" * 100_000 + "]" * 100_000 + "}", '{"a":' + "9" * 5000 + "}", "{}x"])
+def test_an_answer_that_nobody_can_read_is_an_error(monkeypatch: pytest.MonkeyPatch, says: str) -> None:
+    with pytest.raises(BoardError, match="did not answer as expected"):
+        lying(monkeypatch, says).ask("answer = {}")
+
+
+def test_a_program_that_never_stops_talking_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    talker = [sys.executable, "-c", "import os\nwhile True: os.write(1, bytes(65536))"]
+    with pytest.raises(FloodError, match="more than"):
+        child.run(talker, "", 60, os.environ)
+    run = child.run
+    monkeypatch.setattr(child, "run", lambda *rest: run(talker, *rest[1:]))
+    with pytest.raises(BoardError, match="without an end"):
+        Remote("/dev/talker").ask("answer = {}")
