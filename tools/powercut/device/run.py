@@ -113,7 +113,7 @@ class Run:
         network.present = False
         ticks = (clock.ticks_ms, clocks.ticks_diff)
         memory = io.BytesIO(self._memory or bytes(256))
-        self.board = Board(document.board, ticks, bench, network, memory, self._cause)
+        self.board = Board(document.board, ticks, bench, network, memory, self._cause, self.unique_id())
         return self.board
 
     def unique_id(self) -> bytes:
