@@ -18,14 +18,13 @@ from pathlib import Path
 
 from fleet.files import PUBLIC, replace
 from fleet.flashing.chips import CHIPS
-from tools.interpreter import ROOT
+from tools.interpreter import ROOT, version
 from tools.processes import stop, tied
-from tools.virtual_board.base import base_image, version
+from tools.virtual_board.base import base_image
 from tools.virtual_board.launch import BoardProcess
 
 RATE = 20.0
 BOARDS = 4
-BOARDS_SHORT = 2
 INTERRUPTED = 130
 STOP_S = 60.0  # for a run to bring its boards into order
 # Kinds and chips in turn: what there is a pin map for in firmware/boards.
@@ -123,7 +122,7 @@ def arguments() -> argparse.ArgumentParser:
         prog="python -m tools.virtual_bench",
         description="The HIL suites on virtual boards. Words that it does not know go to `fleet hil run`.",
     )
-    parser.add_argument("--boards", type=int, metavar="N", help=f"how many ({BOARDS}, with --short {BOARDS_SHORT})")
+    parser.add_argument("--boards", type=int, default=BOARDS, metavar="N", help=f"how many ({BOARDS})")
     parser.add_argument("--short", action="store_true", help="leave out what takes long")
     parser.add_argument("--rate", type=float, default=RATE, metavar="X", help=f"how fast their time runs ({RATE:g})")
     parser.add_argument("--world", type=int, default=1, metavar="S", help="seed of the simulated world (1)")
@@ -136,9 +135,8 @@ def arguments() -> argparse.ArgumentParser:
 def main(words: list[str]) -> int:
     """Run it; the exit code."""
     asked, rest = arguments().parse_known_args(words)
-    count = asked.boards or (BOARDS_SHORT if asked.short else BOARDS)
     short = ("--short",) if asked.short else ()
-    return carry_out(Bench(asked.dir, seats(count), asked.rate, asked.world, (*short, *rest)))
+    return carry_out(Bench(asked.dir, seats(asked.boards), asked.rate, asked.world, (*short, *rest)))
 
 
 def carry_out(bench: Bench) -> int:

@@ -48,7 +48,7 @@ def test_the_short_form_passes_and_is_written_down(tmp_path: Path) -> None:
     assert found["verdict"] == "passed"
     suites = {one["test"].split("::")[0] for one in found["results"]}
     assert suites == {path.name for path in (ROOT / "hil_tests").glob("test_*.py")}
-    assert {board for one in found["results"] for board in one["boards"]} == {"air-1", "light-1"}
+    assert {board for one in found["results"] for board in one["boards"]} == {"air-1", "air-2", "light-1", "light-2"}
     measured = [row for one in found["results"] for row in one["measurements"]]
     assert measured
     assert all(row["unit"] for row in measured)
