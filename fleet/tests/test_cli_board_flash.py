@@ -14,8 +14,8 @@ from fleet.cli.output import Output
 from fleet.flashing.ports import ENVIRONMENT, Port
 from fleet.tests import board_rig
 from fleet.tests.cli_rig import Screen, make_fleet, run
+from tools.interpreter import version as interpreter_version
 from tools.virtual_board.base import base_image
-from tools.virtual_board.base import version as interpreter_version
 from tools.virtual_board.launch import BoardProcess
 
 

@@ -7,11 +7,10 @@ MicroPython of this computer; what is in flash decides whether, from where and w
 import argparse
 import random
 import struct
-import subprocess
 import sys
 from pathlib import Path
 
-from tools.interpreter import micropython
+from tools.interpreter import version
 from tools.virtual_board import image, partitions
 from tools.virtual_board.boot import physical_size
 from tools.virtual_board.chips import CHIPS, Chip
@@ -24,7 +23,6 @@ _FACTORY = 0x1F0000
 _DESCRIPTION = struct.Struct("<II8s32s32s16s16s32s32s80s")  # esp_app_desc_t
 _DESCRIPTION_MAGIC = 0xABCD5432
 _IDF = b"v5.4.2"
-_VERSION = "import sys; print('.'.join(str(x) for x in sys.implementation[1][:3]))"
 _SEED = 20
 _PIECE = 64
 # load addresses of (bootloader in RAM, app data in flash, app code in RAM)
@@ -90,12 +88,6 @@ def app_image(chip: Chip, flash_size: int, size: int, micropython_version: str =
     code = _filling(2048, chip.image_id + 1)
     data = description + _filling(size - len(description) - len(code), chip.image_id + 2)
     return image.build(chip.image_id, flash_size, code_at, [(data_at, data), (code_at, code)])
-
-
-def version() -> str:
-    """Of the MicroPython that virtual boards run, as 1.26.0."""
-    words = [micropython(), "-c", _VERSION]
-    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
 
 def _filling(size: int, seed: int) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tools import interpreter
 from tools.virtual_board import wiring
 from tools.virtual_board.asking import Asking, ProgramError, check_fault
 from tools.virtual_board.run import Run, RunEnd
@@ -125,7 +126,8 @@ class Program:
         self._run: Run | None = None
         self._life: asyncio.Task[None] | None = None
         self._asking = Asking()
-        self._screen = Screen(setup.chip)
+        self._release = interpreter.version()
+        self._screen = Screen(setup.chip, self._release)
         self._keyboard = self._new_keyboard()
         self._pump: asyncio.TimerHandle | None = None
         self._flush: asyncio.TimerHandle | None = None
@@ -149,7 +151,7 @@ class Program:
         assert self._run is None
         self._killed = False
         self._elapsed_ms = 0
-        self._screen = Screen(self.setup.chip)
+        self._screen = Screen(self.setup.chip, self._release)
         await self._begin(cause)
 
     async def kill(self) -> None:

@@ -25,7 +25,7 @@ _HOLD_MAX = 400
 _OURS = b'  File "%s/tools/' % str(ROOT).encode()  # in tracebacks: what stands for hardware is no part of the program
 _MARK = re.compile(
     rb"\x1b\]raw;(?P<size>\d{1,9})\x07"
-    rb"|MicroPython (?P<version>[^\r\n]{1,80}); linux [^\r\n]{1,80}\r\n"
+    rb"|MicroPython (?P<version>[^\r\n]{1,40}?) on (?P<date>[^\r\n]{1,40}); linux [^\r\n]{1,80}\r\n"
     rb"(?P<rest>Type \"help\(\)\"[^\r\n]{1,80}\r\n>>> )?"
     rb"|" + re.escape(_OURS) + rb"[^\n]{0,120}\n"
 )
@@ -36,11 +36,13 @@ _NEWLINE = re.compile(rb"(?<!\r)\n")
 class Screen:
     """What the program says, on its way to the line.
 
+    `release` is the version of the interpreter, which a board names in its banner; the Unix port may name a commit.
     `raw` is True while the raw REPL listens; `prompts` counts the prompts; with `quiet` the next banner and its prompt
     are left out."""
 
-    def __init__(self, chip: str) -> None:
+    def __init__(self, chip: str, release: str) -> None:
         self._name = BANNERS[chip]
+        self._release = b"v" + release.encode()
         self.raw = False
         self.quiet = False
         self.prompts = 0
@@ -103,7 +105,7 @@ class Screen:
         if self.quiet:
             self.quiet = False
             return b""
-        return b"MicroPython " + found["version"] + b"; " + self._name + b"\r\n" + found["rest"]
+        return b"MicroPython %s on %s; %s\r\n%s" % (self._release, found["date"], self._name, found["rest"])
 
     def _cook(self, data: bytes) -> bytes:
         if not data:

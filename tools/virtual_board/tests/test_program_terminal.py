@@ -5,9 +5,9 @@ import pytest
 from tools.interpreter import ROOT
 from tools.virtual_board.terminal import LINE_S, PATIENCE_S, QUEUE_MAX, Keyboard, Screen
 
-UNIX = b'MicroPython 1.29 on 2026-07-05; linux [GCC 14] version\r\nType "help()" for more information.\r\n>>> '
+UNIX = b'MicroPython 9458e3a23f on 2026-07-05; linux [GCC 14] version\r\nType "help()" for more information.\r\n>>> '
 BOARD = (
-    b'MicroPython 1.29 on 2026-07-05; Generic ESP32 module with ESP32\r\nType "help()" for more information.\r\n>>> '
+    b'MicroPython v1.29.0 on 2026-07-05; Generic ESP32 module with ESP32\r\nType "help()" for more information.\r\n>>> '
 )
 HERE = str(ROOT).encode()
 RAW = b"\x1b]raw;%d\x07"
@@ -36,20 +36,20 @@ SAID = {
 @pytest.mark.parametrize("step", [1, 2, 3, 7, 1000])
 def test_whatever_the_pieces(sentence, step):
     data, wanted = SAID[sentence]
-    screen = Screen("esp32")
+    screen = Screen("esp32", "1.29.0")
     out = b"".join(screen.take(data[at : at + step]) for at in range(0, len(data), step))
     assert out + screen.flush() == wanted
 
 
 def test_the_banner_may_be_left_out_once():
-    screen = Screen("esp32")
+    screen = Screen("esp32", "1.29.0")
     screen.quiet = True
     assert screen.take(b"boot\n" + UNIX) == b"boot\r\n"
     assert screen.take(UNIX) == BOARD
 
 
 def test_what_only_begins_like_a_mark_is_held_until_somebody_flushes():
-    screen = Screen("esp32")
+    screen = Screen("esp32", "1.29.0")
     assert screen.take(b"count: M") == b"count: "
     assert screen.holds
     assert screen.flush() == b"M"
@@ -57,7 +57,7 @@ def test_what_only_begins_like_a_mark_is_held_until_somebody_flushes():
 
 
 def test_it_knows_which_prompt_listens():
-    screen = Screen("esp32")
+    screen = Screen("esp32", "1.29.0")
     screen.take(UNIX)
     assert not screen.raw
     for byte in b"\r\nraw REPL; CTRL-B to exit\r\n>":
@@ -73,7 +73,7 @@ class Hands:
     """Somebody types; the program takes what `room` lets it."""
 
     def __init__(self):
-        self.screen = Screen("esp32")
+        self.screen = Screen("esp32", "1.29.0")
         self.now = 0.0
         self.running = False
         self.took = b""
