@@ -40,5 +40,5 @@ if __name__ == "__main__":
         if "id.cbor" in files or "claim.cbor" in files:  # on a bench, a board without must stay at its prompt
             __import__("machine").WDT(timeout=60000)  # covers importing the application and its first steps
     except (ImportError, OSError):
-        pass  # the unix port has no watchdog; its launcher watches the process
+        pass  # a prompt on a desk, or an interpreter without a watchdog
     start()

@@ -49,7 +49,6 @@ def test_a_board_has_what_its_product_asks_for(name):
 STAYS = {
     "node/board/door.py": "types only",
     "node/core/files.py": "types only",
-    "node/board/host.py": "the doors of the simulation",
     "protocol/console.py": "reads what a node writes",
     "protocol/manifest.py": "a node hashes its manifest, and does not read it",
     "protocol/registry.py": "for people and exports; a node knows the ids",

@@ -5,13 +5,13 @@ import io
 import time
 
 from firmware.tests.fakes import EIO, Files
-from node.board.host import HostBoard, HostNetwork
 from node.tasks.claim import ClaimError, Claiming, body_of, split
 from protocol import claim
 from protocol.claim import Answer, Claim, Request, Ticket
 from protocol.identity import PATH, TICKET_PATH, Identity
 from protocol.tests.expect import raises
 from tools.sim import clock as clocks
+from tools.sim.board import HostBoard, HostNetwork
 
 MAC = b"\x24\x0a\xc4\x00\x00\x01"
 SECRET = bytes(range(32))

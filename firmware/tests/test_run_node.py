@@ -7,7 +7,6 @@ import time
 
 from firmware.tests.fakes import ENOSPC, Files, Settings, Time
 from node import app
-from node.board.host import HostBoard, HostNetwork
 from node.core.breadcrumb import decode
 from node.core.outbox import Outbox
 from node.core.slots import PATH as SLOT
@@ -19,6 +18,7 @@ from protocol.identity import PATH, Identity
 from protocol.messages import DONE, RESET_HARD, RESET_POWER_ON, RUNNING, Batch, Boot, Command, Reply
 from protocol.records import Event, Record
 from tools.sim import clock as clocks
+from tools.sim.board import HostBoard, HostNetwork
 from tools.sim.models import Bench
 from tools.sim.world import World
 

@@ -14,10 +14,12 @@ from typing import Any
 
 from rich.console import Console
 
+from fleet.errors import FleetError
 from tools.demo import plan
 from tools.demo.show import Options, Show
-from tools.launcher import NodeDiedError
 from tools.testbed.service import ServiceError
+from tools.virtual_board.client import BoardError
+from tools.virtual_board.launch import BoardDiedError
 
 FAILED = 1
 USAGE = 2
@@ -83,7 +85,7 @@ def _console() -> Console:
 def _carry_out(show: Show, asked: argparse.Namespace) -> int:
     try:
         result = asyncio.run(_until_signal(show))
-    except (ServiceError, NodeDiedError, FileNotFoundError) as error:
+    except (ServiceError, BoardError, BoardDiedError, FleetError, FileNotFoundError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return FAILED
     if result is None:

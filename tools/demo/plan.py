@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from tools.launcher import Seat
+from tools.testbed.node import Seat
 
-MEMORY_KB = 40_000  # of one simulated node, measured: 36 MB
-SERVICE_KB = 300_000  # of broker, service and this program
+MEMORY_KB = 42_000  # of one node, measured: 27 MB of its board, 13 MB of its MicroPython
+SERVICE_KB = 500_000  # of broker, service and this program, 210 MB, and of six esptools while boards are flashed
 RATE = 60.0  # a minute per second
 WORK = 600.0  # nodes times rate that a small computer keeps up with
 LIGHT_EVERY = 3  # one node of three is a street light

@@ -15,11 +15,11 @@ from rich.live import Live
 from fleet.store import Store
 from tools.demo import table
 from tools.demo.summary import summary
-from tools.launcher import Seat
 from tools.switchboard import WorldClock
 from tools.testbed import Account, Testbed
 from tools.testbed.bed import broker_log
 from tools.testbed.console import Console
+from tools.testbed.node import Seat
 
 REFRESH_S = 0.5
 PLAIN_S = 5.0  # between two lines off a terminal
@@ -61,7 +61,7 @@ class Show:
         """Set up, show until the end, take everything down."""
         options = self._options
         say = self._console.print
-        say(f"Setting up {len(options.seats)} nodes, broker and service in {options.directory} ...")
+        say(f"Setting up broker and service, flashing {len(options.seats)} virtual boards in {options.directory} ...")
         world = WorldClock(time.time() - options.head_start_s, options.rate)
         async with AsyncExitStack() as stack:
             bed = await stack.enter_async_context(Testbed(options.directory, options.seats, world))
@@ -94,7 +94,7 @@ class Show:
         while True:
             look()
             if self._options.rate > 1 and bed.world.rate > 1 and bed.world.utc_s() >= time.time():
-                bed.set_rate(1)
+                await bed.set_rate(1)
             await asyncio.sleep(REFRESH_S)
 
     async def _once(self, bed: Testbed, look: Callable[[], Account]) -> Account:

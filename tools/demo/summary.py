@@ -24,6 +24,8 @@ def summary(
         "lost": len(account.lost),
         "duplicates": account.duplicates,
         "first_record_s": None if first_record_s is None else round(first_record_s, 1),
+        "flashed": sum(node.flashed is not None for node in bed.nodes.values()),
+        "esptool": version("esptool"),
         "broker": f"nats-server {binary.find(os.environ.get('FLEET_NATS_SERVER')).version}",
         "versions": {
             **_reported(store),

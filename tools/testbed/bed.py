@@ -3,28 +3,36 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fleet import setup
+from fleet.boards.wish import Wish
 from fleet.broker import control
 from fleet.config import Config
-from fleet.flashing import firmware, image
+from fleet.flashing import firmware
+from fleet.flashing.base import Shelf
+from fleet.flashing.chips import CHIPS
 from fleet.model import Kind
 from fleet.provision import Provisioner, Request
 from fleet.store import Store
 from protocol.identity import Identity
-from tools.interpreter import ROOT
-from tools.launcher import NodeProcess, Seat
+from tools.interpreter import ROOT, version
 from tools.switchboard import Link, NameServer, TimeServer, WorldClock
 from tools.testbed.account import Account, Entry, take
+from tools.testbed.node import PSK, SSID, Node, Seat
 from tools.testbed.service import ServiceProcess
+from tools.virtual_board.base import base_image
 
 HOST = "127.0.0.1"
-HOST_DOORS = {"node/board/host.py": ROOT / "firmware/node/board/host.py"}  # of the simulation, beside the ESP32's
 BROKER = "broker.lumenair.test"  # as the nodes know it
 TIME = "time.lumenair.test"
+CACHE = ROOT / "build" / "cache" / "mpy"  # compiled modules; all of them take seconds
+_BASE_DATE = "20260101"  # a name of a base image needs one
+_BASE_SIZE = 4096  # of the app of the base images: what is in it does not matter
+_AT_ONCE = 6  # boards that are flashed side by side
+_REPORT_S = 60.0  # on a machine with much else to do
 _POLL_S = 0.1
 
 
@@ -52,7 +60,7 @@ class Testbed:
         self.names = NameServer({BROKER: [HOST], TIME: [HOST]})
         self.times = TimeServer(world)
         self.links: dict[str, Link] = {}
-        self.nodes: dict[str, NodeProcess] = {}
+        self.nodes: dict[str, Node] = {}
         self.config: Config
         self.service: ServiceProcess
 
@@ -90,12 +98,26 @@ class Testbed:
         for seat in self.seats:
             self.links[seat.node] = Link((HOST, 0), broker)
             await self.links[seat.node].start()
-        program = firmware.load(extra=HOST_DOORS)
-        for seat, identity in zip(self.seats, self._provision(ntp), strict=True):
-            flash = image.build(image.files_of(program, identity))
-            self.nodes[seat.node] = NodeProcess(seat, self.directory / "nodes" / seat.node, flash, self.world, dns)
+            self.nodes[seat.node] = Node(seat, self.directory / "nodes" / seat.node, self.world, dns)
+        identities = self._provision(ntp)
         self.service = ServiceProcess(self.config, self.directory / "service.log")
-        await self.service.start()
+        wish = self._wish()
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def flash(node: Node, identity: Identity) -> None:
+            async with turns:
+                await node.flash(wish, identity)
+
+        await asyncio.gather(self.service.start(), *map(flash, self.nodes.values(), identities))
+
+    def _wish(self) -> Wish:
+        """What every board gets: our program, on a MicroPython of virtual boards."""
+        shelf = self.directory / "micropython"
+        shelf.mkdir(exist_ok=True)
+        for chip in {seat.chip for seat in self.seats}:
+            name = f"{CHIPS[chip].download}-{_BASE_DATE}-v{version()}.bin"
+            (shelf / name).write_bytes(base_image(chip, size=_BASE_SIZE))
+        return Wish(firmware.load(cache=CACHE), Shelf(shelf), report_s=_REPORT_S)
 
     def _world_s(self) -> int:
         return int(self.world.utc_s())
@@ -108,6 +130,8 @@ class Testbed:
                 board=seat.board,
                 brokers=(f"{BROKER}:{self.links[seat.node].address[1]}",),
                 ntp=(ntp,),
+                wifi_ssid=SSID,
+                wifi_psk=PSK,
             )
             for seat in self.seats
         ]
@@ -115,10 +139,8 @@ class Testbed:
             return Provisioner(self.config, store.nodes, now_s=self._world_s).provision(*requests)
 
     async def power_on(self) -> None:
-        """Start every node that does not run."""
-        for node in self.nodes.values():
-            if node.pid is None:
-                await node.power_on()
+        """Switch every node on."""
+        await asyncio.gather(*(node.power_on() for node in self.nodes.values()))
 
     def cut(self) -> None:
         """The nodes lose their whole network: broker, names and time."""
@@ -132,12 +154,10 @@ class Testbed:
         for link in self.links.values():
             await link.heal()
 
-    def set_rate(self, rate: float) -> None:
+    async def set_rate(self, rate: float) -> None:
         """From now on world and nodes run at `rate` (1 = real time)."""
         self.world.set_rate(rate)
-        for node in self.nodes.values():
-            if node.pid is not None:
-                node.order(rate=round(rate * 1000))
+        await asyncio.gather(*(node.order("rate", x=rate) for node in self.nodes.values()))
 
     async def leap(self, seconds: int, patience_s: float = 300.0) -> None:
         """Let `seconds` pass for world and nodes, as fast as the nodes can live through them."""
@@ -160,14 +180,16 @@ class Testbed:
         await self.until(lambda: not self.account(made).lost, patience_s)
         return self.account(made)
 
-    async def until(self, condition: Callable[[], bool], patience_s: float = 60.0) -> bool:
+    async def until(self, condition: Callable[[], bool | Awaitable[bool]], patience_s: float = 60.0) -> bool:
         """Wait until `condition()` holds; False when patience ended first."""
         end = time.monotonic() + patience_s
-        while not condition():
+        while True:
+            found = condition()
+            if found if isinstance(found, bool) else await found:
+                return True
             if time.monotonic() > end:
                 return False
             await asyncio.sleep(_POLL_S)
-        return True
 
     async def close(self) -> None:
         """End every process and every server."""

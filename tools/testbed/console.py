@@ -5,11 +5,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
-from tools.launcher import NodeDiedError, NodeProcess
 from tools.switchboard import Link, NameServer, TimeServer
 from tools.switchboard.__main__ import SOCKET
 from tools.testbed.bed import Testbed
+from tools.testbed.node import Node
 from tools.testbed.service import ServiceError
+from tools.virtual_board.client import BoardError
 
 ALL = "all"
 LINE_MAX = 500
@@ -74,11 +75,11 @@ class Console:
             return f"Error: {word} takes {' '.join(names) or 'nothing'}"
         try:
             await method(*rest)
-        except (ValueError, NodeDiedError, ServiceError, OSError) as error:
+        except (ValueError, BoardError, ServiceError, OSError) as error:
             return f"Error: {error}"
         return "ok"
 
-    def _nodes(self, node: str) -> Iterable[NodeProcess]:
+    def _nodes(self, node: str) -> Iterable[Node]:
         return [self._bed.nodes[name] for name in self._names(node)]
 
     def _links(self, node: str) -> Iterable[Link]:
@@ -128,12 +129,11 @@ class Console:
                 await self._bed.service.start()
             return
         for node in self._nodes(what):
-            if node.pid is None:
-                await node.power_on()
+            await node.power_on()
 
     async def _fault(self, node: str, part: str, name: str, value: str) -> None:
-        for process in self._nodes(node):
-            await process.fault(part, name, int(value))
+        for found in self._nodes(node):
+            await found.order("fault", part=part, name=name, value=int(value))
 
     async def _silence(self, server: str) -> None:
         self._server_named(server).silent = True
@@ -150,4 +150,4 @@ class Console:
     async def _rate(self, rate: str) -> None:
         if float(rate) < 1:
             raise OrderError("time runs at real time or faster")
-        self._bed.set_rate(float(rate))
+        await self._bed.set_rate(float(rate))

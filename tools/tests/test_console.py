@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tools.launcher import Seat
 from tools.switchboard import WorldClock
 from tools.switchboard.__main__ import main
 from tools.testbed import Testbed
 from tools.testbed.console import Console
+from tools.testbed.node import Seat
 
 SEATS = (Seat("air-1", "air", "esp32_air"),)
 REFUSED = [
@@ -50,7 +50,7 @@ def test_orders() -> None:
         assert await bed.until(lambda: "sen66: " in log.read_text(), 60)
         for line in ("kill air-1", "start all", "kill service", "start service", "kill broker"):
             assert await console.obey(line) == "ok", line
-        assert bed.nodes["air-1"].pid is not None
+        assert await bed.nodes["air-1"].is_on()
 
     async def run(directory: Path) -> None:
         async with Testbed(directory, SEATS, WorldClock(time.time() - 100000, 60)) as bed:

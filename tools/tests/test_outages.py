@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from tools.launcher import NodeProcess, Seat
 from tools.switchboard import WorldClock
 from tools.testbed import Account, Testbed
 from tools.testbed.bed import BROKER
+from tools.testbed.node import Node, Seat
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +67,12 @@ def consoles(bed: Testbed) -> str:
     )
 
 
-async def busy(node: NodeProcess) -> bool:
+def boots_of(node: Node) -> int:
+    """How many boots of a node have made something."""
+    return len({boot for boot, _, _ in node.ledger()})
+
+
+async def busy(node: Node) -> bool:
     """True when the node waits for an acknowledgement."""
     found = await node.ask()
     return found["up"] and not found["idle"]
@@ -118,22 +123,24 @@ def stored(bed: Testbed, node: str) -> int:
 
 def test_a_node_whose_power_fails_loses_nothing_that_it_had_kept(tmp_path: Path) -> None:
     async def check(bed: Testbed) -> None:
+        flashed = sum(map(boots_of, bed.nodes.values()))  # boots that ended before they had made something do not count
         await started(bed)
         chance = random.Random(3)
         for turn in range(10):
             node = bed.nodes[bed.seats[turn % len(bed.seats)].node]
+            before = boots_of(node)
             if turn % 2:
                 await asyncio.sleep(chance.uniform(0.1, 1.5))
                 await node.power_off()
             else:
-                node.order(cut=[chance.randint(1, 20), chance.randint(0, 300)])
-                assert await bed.until(lambda at=node: at.pid is None, PATIENCE_S)
-                await node.power_off()
+                await node.order("cut", after=chance.randint(1, 20), keep=chance.randint(0, 300))
+                await node.loses_power(PATIENCE_S)
             await node.power_on()
+            assert await bed.until(lambda at=node, then=before: boots_of(at) > then, PATIENCE_S), consoles(bed)
         await started(bed)
         account = await all_arrived(bed)
         boots = {(node, boot) for node, boot, _ in bed.made()}
-        assert len(boots) == len(bed.seats) + 10
+        assert len(boots) == flashed + len(bed.seats) + 10
         assert len(account.strangers) <= 10  # killed between outbox and ledger
 
     with_bed(tmp_path, check, AIR)
@@ -148,7 +155,7 @@ def test_a_link_that_is_cut_for_a_day_costs_no_record(tmp_path: Path) -> None:
             DAY_S + 3 * MINUTE_S, patience_s=500
         )  # more than the day that is looked at, whatever a node's clock is off
         await bed.heal()
-        bed.set_rate(RATE)
+        await bed.set_rate(RATE)
         await all_arrived(bed)
         with closing(sqlite3.connect(bed.database)) as store:
             for seat in bed.seats:

@@ -15,7 +15,10 @@ CONSTANTS = {
     name: value
     for module in (messages, records, channels, claim)
     for name, value in vars(module).items()
-    if re.match(r"(E|RESET|TQ|FLAG|REASON|STATUS)_|(ACCEPTED|RUNNING|DONE|FAILED|EXPIRED|CHALLENGE|PENDING|ISSUED|REFUSED)$", name)
+    if re.match(
+        r"(E|RESET|TQ|FLAG|REASON|STATUS)_|(ACCEPTED|RUNNING|DONE|FAILED|EXPIRED|CHALLENGE|PENDING|ISSUED|REFUSED)$",
+        name,
+    )
     and name != "E_ACTIVE"  # a channel
 }
 

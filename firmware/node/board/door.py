@@ -1,6 +1,6 @@
 """What the program needs from a board, as Protocol classes. Read by mypy and by people, never by the device.
 
-`esp32.py` implements them with machine, network and esp32; `host.py` with models, for the unix port. A third board
+`esp32.py` implements them with machine, network and esp32; `tools/sim/board.py` with models. A third board
 is a third file. Every method returns at once unless it is `async`; errors are OSError unless the text says otherwise.
 """
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
             """On-time in 1/65535 of the period."""
 
     class NetworkDoor(Protocol):
-        """The way to the internet: Wi-Fi on a board, nothing to do on a host."""
+        """The way to the internet."""
 
         connects: int  # successful connections since boot
 

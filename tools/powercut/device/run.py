@@ -9,12 +9,12 @@ import boot  # stage 0
 
 from node import app, start
 from node.board.files import Files
-from node.board.host import HostBoard, HostNetwork
 from node.core.batch import dated, header
 from protocol.claim import Ticket
 from protocol.messages import RESET_POWER_ON, Batch
 from tools.powercut.device.facts import expect
 from tools.sim import clock as clocks
+from tools.sim.board import HostBoard, HostNetwork
 from tools.sim.models import Bench
 from tools.sim.world import World
 
@@ -47,7 +47,7 @@ def stage_zero(root: str) -> str:
     return str(sys.path.pop(0)[-1])
 
 
-class Board(HostBoard):  # type: ignore[misc]  # device code is checked against other stubs
+class Board(HostBoard):
     """The board of the simulation; nobody asks here how much memory is free, which takes long to find out."""
 
     def heap(self) -> "tuple[int, int | None]":

@@ -3,7 +3,6 @@
 import io
 
 from fleet.flashing import put
-from node.board.host import HostBoard, HostNetwork
 from node.core.clock import ticks_diff
 from node.tasks.claim import Claiming
 from protocol.claim import Ticket
@@ -13,6 +12,9 @@ from tools.powercut.device import verdict
 from tools.powercut.device.facts import expect
 from tools.powercut.device.operations.operation import Operation
 from tools.powercut.device.stage import identity
+from tools.sim.board import HostBoard, HostNetwork
+from tools.sim.models import Bench
+from tools.sim.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +85,8 @@ class Claim(Operation):
         stage.boot().live()
 
     def _keep(self, stage: "Stage") -> None:
-        board = HostBoard("esp32_air", (lambda: 0, ticks_diff), None, HostNetwork(), io.BytesIO(bytes(256)))
+        parts = Bench("air", lambda: 0, World())
+        board = HostBoard("esp32_air", (lambda: 0, ticks_diff), parts, HostNetwork(), io.BytesIO(bytes(256)))
         claiming = Claiming(board, stage.files, self.TICKET, lambda *_: None)
         new = identity(self.KIND)
         stage.facts.change("identity", new, lambda: claiming._keep(new))

@@ -2,9 +2,9 @@
 
 import io
 
-from node.board.host import EXIT_RESET, HostBoard, HostNetwork
 from node.core.clock import ticks_diff
 from protocol.messages import RESET_HARD, RESET_POWER_ON, RESET_WATCHDOG
+from tools.sim.board import HostBoard, HostNetwork
 
 
 class Parts:
@@ -48,8 +48,8 @@ def test_doors_are_found_by_the_names_of_the_pin_map():
         pass
 
 
-def test_a_reset_ends_the_process_with_its_cause():
-    assert exit_code(Bench().board.reset) == EXIT_RESET + RESET_HARD
+def test_a_reset_ends_the_run_with_its_cause():
+    assert exit_code(Bench().board.reset) == RESET_HARD
 
 
 def test_what_was_kept_survives_the_reset():
@@ -70,7 +70,7 @@ def test_a_fed_watchdog_is_quiet_and_a_hungry_one_resets():
         bench.board.check_watchdog()
         dog.feed()
     bench.now += 1001
-    assert exit_code(bench.board.check_watchdog) == EXIT_RESET + RESET_WATCHDOG
+    assert exit_code(bench.board.check_watchdog) == RESET_WATCHDOG
 
 
 def test_there_is_one_watchdog_and_its_time_out_can_change():

@@ -1,7 +1,8 @@
-"""The board doors on a computer: everything that is hardware on an ESP32 is an object that was passed in.
+"""A node's board within this process, for what needs no serial port: unit tests of a whole node, the power-cut matrix.
 
-A reset ends the process with EXIT_RESET + cause, and whoever started it starts it again with that cause. What has to
-survive a reset but not a power cut lies in a file that the starter removes when it cuts the power.
+Everything that is hardware on an ESP32 is an object that was passed in. A reset is SystemExit(RESET_*); whoever runs
+the node starts it again with that cause, and with the memory that survives a reset unless it cuts the power.
+(tools/virtual_board is a board as a process, with its own flash and serial port.)
 """
 
 import asyncio
@@ -20,12 +21,19 @@ if TYPE_CHECKING:
     class Parts(Protocol):
         """What is wired to the board, under the names of its pin map."""
 
-        i2c: Mapping[str, BusDoor]
-        uart: Mapping[str, SerialDoor]
-        pwm: Mapping[str, PwmDoor]
+        @property
+        def i2c(self) -> Mapping[str, BusDoor]:
+            """Buses."""
+
+        @property
+        def uart(self) -> Mapping[str, SerialDoor]:
+            """Ports."""
+
+        @property
+        def pwm(self) -> Mapping[str, PwmDoor]:
+            """Outputs."""
 
 
-EXIT_RESET = 64  # exit codes 65 .. 69 are resets; RESET_* of protocol.messages is the rest
 RTC_BYTES = 256
 _JOIN_MS = 1000  # what a Wi-Fi station needs to find its access point
 
@@ -41,7 +49,7 @@ class HostNetwork:
 
     async def connect(self) -> bool:
         """Join the network; takes as long as Wi-Fi does."""
-        await asyncio.sleep_ms(_JOIN_MS)
+        await asyncio.sleep_ms(_JOIN_MS)  # type: ignore[attr-defined]
         self._up = self.present
         if self._up:
             self.connects += 1
@@ -88,7 +96,7 @@ class HostWatchdog:
 
 class HostBoard:
     """A board of models. `ticks` is (ticks_ms, ticks_diff), `memory` an open binary file for the bytes that survive a
-    reset, `cause` RESET_*, `serial` the serial number of the chip."""
+    reset, `cause` RESET_*, `serial` its MAC address."""
 
     def __init__(
         self,
@@ -98,7 +106,7 @@ class HostBoard:
         network: HostNetwork,
         memory: "BinaryIO",
         cause: int = RESET_POWER_ON,
-        serial: bytes = b"host",
+        serial: bytes = b"\x24\x0a\xc4\x00\x00\x01",
     ) -> None:
         self.name = name
         self.ticks_ms, self.ticks_diff = ticks
@@ -110,12 +118,12 @@ class HostBoard:
         self.dog: "HostWatchdog | None" = None
 
     def reset_cause(self) -> int:
-        """Why this process was started."""
+        """Why this run was started."""
         return self._cause
 
     def reset(self, cause: int = RESET_HARD) -> None:
-        """End the process as a board ends a run."""
-        raise SystemExit(EXIT_RESET + cause)
+        """End the run."""
+        raise SystemExit(cause)
 
     def watchdog(self, timeout_ms: int) -> HostWatchdog:
         """The one watchdog, with a new time-out."""
@@ -161,7 +169,7 @@ class HostBoard:
 
     def heap(self) -> "tuple[int, int | None]":
         """(free bytes, unknown)."""
-        return gc.mem_free(), None
+        return gc.mem_free(), None  # type: ignore[attr-defined]
 
     def random(self, below: int) -> int:
         """0 .. below - 1."""
