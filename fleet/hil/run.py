@@ -190,7 +190,8 @@ def _complain(code: int | None, run: results.Run, directory: Path) -> None:
     """Raise what kept pytest from testing."""
     if code == _NOTHING:
         raise NotFoundError("no test fits", hint="fewer of --suite, -k and --short")
-    if code in (0, _INTERRUPTED) or (code == _FAILED and run.totals[results.FAILED]):
+    told = run.totals[results.FAILED] + run.totals[results.INFRASTRUCTURE]
+    if code in (0, _INTERRUPTED) or (code == _FAILED and told):
         return
     said = (directory / LOG).read_text(errors="replace").strip()[-TAIL:]
     raise FleetError("the suites could not be run", cause=said, hint=f"all of it is in {directory / LOG}")

@@ -77,6 +77,23 @@ import pytest
 def test_a_board_is_used_alone(board, number):
     time.sleep(0.03)  # a board's own work
 """
+# Two runs of this are over only when each has seen the other at work.
+TOGETHER = """
+import time
+import pytest
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_board_is_used_alone(board, number, request):
+    hil = request.config.hil
+    ledger, end = hil.bench.directory / "ledger", time.monotonic() + 100
+    while number == 11 and not seen_another(ledger, hil.plan.directory.name):
+        assert time.monotonic() < end, "the other run does nothing"
+        time.sleep(0.02)
+    time.sleep(0.02)  # a board's own work
+
+def seen_another(ledger, run):
+    return ledger.exists() and any(not line.endswith(run) for line in ledger.read_text().splitlines())
+"""
 FAILING = """
 def test_it_measures(board, record):
     assert record.measure("boot", 5.0, "s", high=4).ok, "boot takes too long"
@@ -108,7 +125,9 @@ def make_suites(directory: Path, **suites: str) -> Path:
     """A directory of suites by name, with CONFTEST."""
     directory.mkdir()
     (directory / "conftest.py").write_text(CONFTEST)
-    (directory / "pytest.ini").write_text("[pytest]\n")
+    (directory / "pytest.ini").write_text(
+        "[pytest]\naddopts = -p no:pytest_embedded\n"
+    )  # it forks, and a fork keeps pipes open
     for name, text in suites.items():
         (directory / f"test_{name}.py").write_text(text)
     return directory

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from fleet.hil import inventory, lock
+from fleet.hil import inventory, lock, results
 from fleet.tests.cli_rig import run as command
-from fleet.tests.hil_rig import FAILING, HANGING, SUITE, make_bench, make_suites, read_json, until
+from fleet.tests.hil_rig import FAILING, HANGING, SUITE, TOGETHER, make_bench, make_suites, read_json, until
 
 Process = subprocess.Popen[str]
 
@@ -60,7 +60,7 @@ def error(process: Process) -> Any:
 
 @pytest.mark.slow
 def test_two_runs_at_once_never_touch_the_same_board(bench: Path, tmp_path: Path) -> None:
-    tests = make_suites(tmp_path / "suites", alone=SUITE)
+    tests = make_suites(tmp_path / "suites", alone=TOGETHER)
     with started(bench, tests, "-n", "4", "--json") as one, started(bench, tests, "-n", "4", "--json") as two:
         documents = [json.loads(process.communicate()[0])["run"] for process in (one, two)]
         assert [process.returncode for process in (one, two)] == [0, 0]
@@ -74,8 +74,8 @@ def test_two_runs_at_once_never_touch_the_same_board(bench: Path, tmp_path: Path
         spans.sort()
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans)), spans
     first, second = ([use for use in uses if use[3] == document["run"]] for document in documents)
-    assert max(int(use[1]) for use in first) > min(int(use[1]) for use in second), "they ran at the same time"
-    assert max(int(use[1]) for use in second) > min(int(use[1]) for use in first)
+    for one_run, other in ((first, second), (second, first)):
+        assert max(int(use[2]) for use in one_run) > min(int(use[2]) for use in other), "they ran at the same time"
     assert holders(bench) == []
 
 
@@ -156,6 +156,30 @@ def test_a_board_that_cannot_be_brought_up_is_exit_code_6(bench: Path, tmp_path:
     ]  # fmt: skip
 
 
+DYING = """
+import os, signal
+
+def test_its_worker_dies(board, request):
+    (request.config.hil.bench.directory / "witness" / board).unlink()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def test_it_is_well(board):
+    pass
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_the_fault_of_the_bench_and_frees_its_board(bench: Path, tmp_path: Path) -> None:
+    with started(bench, make_suites(tmp_path / "suites", dying=DYING), "-n", "2", "--json") as process:
+        assert process.wait() == 6
+        assert list(error(process)["failed"]) == ["test_dying.py::test_its_worker_dies"]
+        assert process.stdout is not None
+        run = json.loads(process.stdout.read())["run"]
+    assert (run["totals"]["passed"], run["totals"]["infrastructure"]) == (1, 1)
+    assert "its process died" in run["problems"][0]["message"]
+    assert holders(bench) == []
+
+
 @pytest.mark.slow
 def test_progress_and_the_table_for_people(bench: Path, tmp_path: Path) -> None:
     with started(bench, make_suites(tmp_path / "suites", measures=FAILING), "-n", "1") as process:
@@ -220,3 +244,22 @@ def test_the_list_says_who_has_what(tmp_path: Path) -> None:
 def test_a_page_of_nothing(bench: Path) -> None:
     found = command("hil", "report", "--bench", bench, "--json")
     assert (found.code, found.error["message"]) == (3, "no run to report")
+
+
+def test_the_page_of_the_runs_that_were_named_or_of_the_last(bench: Path, tmp_path: Path) -> None:
+    home = bench.parent / "results"
+    for day in ("2026-11-20", "2026-11-22", "2026-11-21"):
+        directory = results.begin(home, results.Run(day, "desk", f"{day}T06:00:00Z"))
+        results.Recorder(directory).test("test_a.py::test_it").end(results.PASSED, 1)
+        results.end(directory, 0)
+    last = command("hil", "report", "--bench", bench, "--last", "2", "--json").json["report"]
+    assert [row["run"] for row in last["runs"]] == ["2026-11-21", "2026-11-22"]
+    assert last["file"] == str(home / "report.html")
+    named = command("hil", "report", home / "2026-11-22", home / "2026-11-20", "--out", tmp_path / "x.html")
+    assert [line.split()[:3] for line in named.out.splitlines()[1:]] == [
+        ["2026-11-20", "passed", "1"], ["2026-11-22", "passed", "1"],
+    ]  # fmt: skip
+    assert named.err.strip() == str(tmp_path / "x.html")
+    assert "bench/results/2026-11-22/run.json" in (tmp_path / "x.html").read_text()
+    beside = command("hil", "report", home / "2026-11-22", "--json").json["report"]["file"]
+    assert beside == str(home / "report.html")
