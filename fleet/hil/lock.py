@@ -19,6 +19,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import sys
 import time
 import urllib.parse
@@ -88,7 +89,8 @@ class Held:
 def directory(environ: Mapping[str, str] | None = None) -> Path:
     """Where the locks of this machine are; made when it is missing. NotAllowedError when it cannot be shared."""
     given = (os.environ if environ is None else environ).get(VARIABLE)
-    place = next((place for place in PLACES if os.access(place, os.W_OK)), PLACES[-1])
+    # By its mode and not by what we may do: root and everybody else must come to the same answer.
+    place = next((place for place in PLACES if place.is_dir() and place.stat().st_mode & stat.S_IWOTH), PLACES[-1])
     path = Path(given) if given else place / "lumenair"
     try:
         path.mkdir(parents=bool(given))

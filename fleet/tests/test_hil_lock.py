@@ -205,6 +205,14 @@ def test_a_text_that_somebody_else_wrote_is_shown_without_its_control_characters
         assert str(lock.holder(board, place)) == "somebody since an unknown time"
 
 
+def test_the_directory_is_the_first_that_everybody_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, mode in (("roots", 0o755), ("everybodys", 0o1777)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    monkeypatch.setattr(lock, "PLACES", tuple(tmp_path / name for name in ("missing", "roots", "everybodys")))
+    assert lock.directory({}) == lock.directory({}) == tmp_path / "everybodys" / "lumenair"
+
+
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(NotAllowedError, match="cannot make") as raised:
