@@ -27,6 +27,7 @@ FLASH_S = 300.0  # 2 MB at 115 200 baud take 180 s
 OPEN_NETWORK = "bench"  # virtual boards find any
 PORT_S = 10.0  # until a device that was switched on has its name
 SHOWN = 6  # lines of a console in a reason
+_PROGRAM = ("cannot be compiled", "do not fit into")  # errors of `fleet board flash` about the program, not the board
 
 
 class BenchBoard:
@@ -207,6 +208,8 @@ class BenchBoard:
 
     def _verdict(self, error: CommandError) -> Exception:
         """Whose fault it is that there is no node: a program that says on the console how it died is the product's."""
+        if any(text in error.message for text in _PROGRAM):
+            return ProductError(error.message)
         answer = self._look()
         found = crashes.find(answer.lines)
         if found:

@@ -20,14 +20,13 @@ MAX_ANSWER = 1 << 20
 
 
 class CommandError(AssertionError):
-    """`fleet ...` ended with an error; `code` and `hint` are those of its JSON."""
+    """`fleet ...` ended with an error; `code` and `hint` are those of its JSON, `message` has the cause with it."""
 
     def __init__(self, words: tuple[str, ...], status: int, error: dict[str, Any]) -> None:
         self.status = status
         self.code = str(error.get("code", ""))
-        self.message = str(error.get("message", ""))
+        self.message = ": ".join(str(error[key]) for key in ("message", "cause") if error.get(key))
         self.hint = str(error.get("hint", ""))
-        self.details = error
         super().__init__(f"fleet {' '.join(words)}: exit {status}: {self.message} ({self.hint})")
 
 
