@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from fleet.flashing import layout
 from tools.interpreter import ROOT
+from tools.powercut import flashing
 from tools.powercut.__main__ import OPERATIONS, main
+from tools.powercut.device.choice import Choice
 from tools.powercut.workers import PROGRAM
 
 CARELESS = """
@@ -67,6 +70,27 @@ def test_a_worker_that_fails_says_why(tmp_path: Path, capsys: pytest.CaptureFixt
     program.write_text("raise ValueError('no such thing')")
     assert main(["--only", "boots", "--images", str(tmp_path)], program) == 1
     assert "no such thing" in capsys.readouterr().err
+
+
+def cut_flashing(tmp_path: Path, sample: int) -> list[str]:
+    """What about so many cuts of flashing show."""
+    found: list[str] = []
+    chip = flashing.Chip(tmp_path / "flash.bin")
+    flashing.Flashing(chip, Choice(sample=sample), lambda bad: found.append(bad.text), lambda: None).run(
+        flashing.sessions()
+    )
+    chip.close()
+    return found
+
+
+def test_a_board_is_whole_or_nothing_while_it_is_flashed(tmp_path: Path) -> None:
+    assert cut_flashing(tmp_path, 60) == []
+
+
+def test_a_root_that_comes_first_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = layout.pieces
+    monkeypatch.setattr(layout, "pieces", lambda *parts: sorted(pieces(*parts), key=lambda piece: piece.offset))
+    assert any("says that it runs" in text for text in cut_flashing(tmp_path, 200))
 
 
 @pytest.mark.parametrize(
