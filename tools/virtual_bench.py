@@ -18,8 +18,9 @@ from pathlib import Path
 
 from fleet.files import PUBLIC, replace
 from fleet.flashing.chips import CHIPS
+from fleet.processes import tied
 from tools.interpreter import ROOT, version
-from tools.processes import stop, tied
+from tools.processes import stop
 from tools.virtual_board.base import base_image
 from tools.virtual_board.launch import BoardProcess
 

@@ -1,10 +1,8 @@
 """Programs of other people run as child processes: bounded in time, and never left behind."""
 
-import ctypes
 import os
 import resource
 import select
-import signal
 import subprocess
 import threading
 import time
@@ -12,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO
 
 from fleet.errors import FleetError, TimedOutError
+from fleet.processes import tied
 
-_PR_SET_PDEATHSIG = 1
 _LOOK_S = 0.2  # how soon a request to stop is seen
 _READ = 65536
 _LINE_MAX = 1 << 20  # bytes of output that are kept for lines
@@ -26,19 +24,6 @@ class CancelledError(FleetError):
 
 class FloodError(FleetError):
     """A program said more than anybody reads."""
-
-
-def tied() -> Callable[[], None]:
-    """A `preexec_fn`: the kernel kills the child when the thread that starts it is gone, however that happened."""
-    parent = os.getpid()
-    prctl = ctypes.CDLL(None).prctl
-
-    def tie() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before prctl
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return tie
 
 
 def run(

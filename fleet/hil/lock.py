@@ -11,13 +11,11 @@ of one run are users like any other; each takes what is free (`acquire_any`).
 """
 
 import contextlib
-import ctypes
 import fcntl
 import getpass
 import json
 import os
 import re
-import signal
 import socket
 import stat
 import sys
@@ -37,7 +35,6 @@ SHARED_DIR = 0o1777
 SHARED_FILE = 0o666
 MAX_TEXT = 4096  # bytes that say who holds a lock
 POLL_S = 0.05
-_PR_SET_PDEATHSIG = 1
 GLANCE_S = 0.2  # `holder` takes a shared lock for a moment, which must not look like a user
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a terminal must not obey what somebody wrote
 
@@ -141,14 +138,6 @@ def take(boards: Sequence[Lockable], count: int = 1, timeout_s: float = 0.0, pla
         if time.monotonic() >= end:
             raise _in_use(boards, where, timeout_s)
         time.sleep(POLL_S)
-
-
-def end_with_parent() -> None:
-    """From now on the kernel kills this process when its parent ends: for workers of xdist.
-
-    A worker whose run was killed notices that by itself, but takes up to 15 s, and holds its board so long.
-    """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def holder(board: Lockable, place: Path | None = None) -> Holder | None:

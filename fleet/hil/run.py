@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from fleet.errors import FleetError, NotFoundError
-from fleet.flashing.child import tied
 from fleet.hil import environment, inventory, power, report, results
 from fleet.hil.inventory import Bench, Board
 from fleet.hil.plan import Plan
+from fleet.processes import tied
 
 POLL_S = 0.2  # soon enough for a person
 STOP_S = 90.0  # a test that is told to stop first brings its board into order

@@ -20,6 +20,7 @@ PATIENCE_S = 60.0  # of a loaded machine
 CONFTEST = '''
 import os, pathlib, time
 import pytest
+from fleet import processes
 from fleet.hil import inventory, lock, plan, results
 
 def pytest_addoption(parser):
@@ -31,7 +32,7 @@ class Session:
         self.bench = inventory.load(self.plan.bench)
         worker = getattr(config, "workerinput", {}).get("workerid", "main")
         if worker != "main":
-            lock.end_with_parent()
+            processes.end_with_parent()
         self.recorder = results.Recorder(self.plan.directory, worker)
 
 def pytest_configure(config):

@@ -222,7 +222,7 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_a_worker_can_end_with_its_run(board: Port, place: Path) -> None:
     worker = (
-        "from fleet.hil import lock; lock.end_with_parent();"
+        "from fleet import processes; from fleet.hil import lock; processes.end_with_parent();"
         "from fleet.tests.test_hil_lock import Port; from pathlib import Path; import sys, time;"
         f"held = lock.take([Port('air-1', {board.port!r})], 1, 9, Path({str(place)!r})); time.sleep(3600)"
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fleet import processes
 from fleet.errors import FleetError
 from fleet.hil import inventory, lock, results
 from fleet.hil import plan as plans
@@ -35,7 +36,7 @@ class Session:
         self.seed: int = ticket["seed"]
         worker = getattr(config, "workerinput", {}).get("workerid", "main")
         if worker != "main":
-            lock.end_with_parent()  # a run that is killed lets its boards go at once
+            processes.end_with_parent()  # a run that is killed lets its boards go at once
         self.recorder = results.Recorder(self.directory, worker)
         self.run = Run(Path(ticket["keeper"]).parent / "run")
         self._city: City | None = None

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fleet.processes import tied
 from tools.interpreter import ROOT, micropython
-from tools.processes import stop, tied
+from tools.processes import stop
 
 FLASHING = "flashing"
 PROGRAM = ROOT / "tools" / "powercut" / "device" / "main.py"
-HEAP = "heapsize=4M"  # a larger one takes longer to collect
+HEAP = "heapsize=8M"  # a larger one takes longer to collect, a smaller one is collected more often
 LINE_MAX = 1 << 16
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from fleet.broker.nats import PID_NAME
 from fleet.config import Config
+from fleet.processes import tied
 from tools.interpreter import ROOT
-from tools.processes import stop, tied
+from tools.processes import stop
 
 READY = "ready "  # how the line begins with which the service says that nodes can connect
 READY_S = 40.0

@@ -1,7 +1,6 @@
 """One virtual board: `python -m tools.virtual_board --dir DIR`; `--help` says everything."""
 
 import asyncio
-import ctypes
 import fcntl
 import os
 import signal
@@ -9,6 +8,7 @@ import sys
 import time
 from typing import TextIO
 
+from fleet import processes
 from tools.switchboard import WorldClock
 from tools.virtual_board import options as command
 from tools.virtual_board.board import Board
@@ -19,14 +19,12 @@ from tools.virtual_board.options import Options
 from tools.virtual_board.orders import Orders
 from tools.virtual_board.program import ProgramSetup
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main(words: list[str]) -> int:
     """Run until somebody ends it; 0, 1 when the board failed, 2 for wrong arguments, 4 when DIR is in use."""
     options = command.read(words)
     if not options.detached:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        processes.end_with_parent(signal.SIGTERM)
     options.directory.mkdir(parents=True, exist_ok=True)
     with (options.directory / "lock").open("a") as lock:
         if not _taken(lock):

@@ -7,8 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from fleet.processes import tied
 from tools.interpreter import ROOT
-from tools.processes import stop, tied
+from tools.processes import stop
 from tools.virtual_board.client import Client
 
 _STOP_S = 10.0

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fleet.processes import tied
 from tools.interpreter import micropython
-from tools.processes import tied
 from tools.virtual_board import watchdog
 
 SCRIPT = Path(__file__).parent / "device" / "run.py"
