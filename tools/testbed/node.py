@@ -46,7 +46,6 @@ class Node:
         self.directory = directory
         self.flashed: Flashed | None = None
         self._world = world
-        self._client = Client(directory / "control")
         self._board = BoardProcess(
             directory,
             chip=seat.chip,
@@ -80,7 +79,7 @@ class Node:
 
     async def order(self, do: str, **values: Any) -> dict[str, Any]:
         """An order to the board (python -m tools.virtual_board --help), and its answer."""
-        return await self._client.aask(do, **values)
+        return await self._board.client.aask(do, **values)
 
     async def power_on(self) -> None:
         """Switch the board on, in the world as it is now; on one that is on, nothing changes."""
