@@ -59,7 +59,7 @@ class Scene:
         self.network.present = present
         self.distrusted = 0
 
-    def run(self, during=None):
+    def run(self):
         core = asyncio.core
         before = core.ticks, core.IOQueue
         try:
@@ -72,19 +72,17 @@ class Scene:
             self.claiming = Claiming(self.board, self.files, TICKET, lambda _, tag, text: self.lines.append(text))
             self.claiming._post = self.server.post
             self.network.distrust = self._distrust
-            asyncio.run(self._run(during))
+            asyncio.run(self._run())
             self.barked = self.board.dog.barks()
         finally:
             core.ticks, core.IOQueue = before
             core.new_event_loop()
         return self
 
-    async def _run(self, during):
+    async def _run(self):
         task = asyncio.create_task(self.claiming.run())
         while not task.done():
             self.board.check_watchdog()
-            if during:
-                during(self)
             await asyncio.sleep(10)
         await task
 
@@ -176,10 +174,20 @@ def test_without_a_network_nothing_is_asked_and_the_board_lives():
 
 
 def test_a_flash_that_refuses_the_identity_keeps_the_ticket():
-    def look(scene):
-        scene.files.fail = 0 if scene.lines else EIO
+    class Refusing(Files):
+        refused = False
 
-    scene = Scene(ISSUED, ISSUED).run(look)
+        def write_atomic(self, path, data):
+            if path == PATH and not self.refused:
+                self.refused = True
+                raise OSError(EIO)
+            super().write_atomic(path, data)
+
+    scene = Scene(ISSUED, ISSUED)
+    data = scene.files.data
+    scene.files = Refusing()
+    scene.files.data.update(data)
+    scene.run()
     assert len(scene.server.claims) == 2
     assert scene.identity().node == "abc"
 
