@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fleet.boards.finding import FAIL, OK, WARN, Finding
 from fleet.errors import FleetError
 from fleet.flashing import survey
-from fleet.flashing.base import LEAST
+from fleet.flashing.base import LEAST, is_too_old
 from fleet.flashing.esptool import Esptool, Found
 from fleet.flashing.survey import Survey
 
@@ -68,7 +68,7 @@ def _program(seen: Survey, chip: str) -> Iterator[Finding]:
     elif not seen.is_micropython:
         hint = "fleet board flash --force puts ours there; what is on the board is lost"
         yield Finding(FAIL, "image", "it is other firmware", "the program does not say that it is MicroPython", hint)
-    elif seen.micropython and tuple(int(part) for part in seen.micropython.split(".")[:2]) < LEAST:
+    elif is_too_old(seen.micropython):
         cause = f"the firmware needs {'.'.join(map(str, LEAST))} or newer"
         yield Finding(FAIL, "micropython", f"MicroPython {seen.micropython} is too old", cause, _FLASH)
 

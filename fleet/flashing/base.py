@@ -87,7 +87,7 @@ def check(data: bytes, name: str, sha256: str = "") -> Base:
     if _chip(_image(program, name)) != chip:
         raise _refused(name, "bootloader and program are for different chips")
     version = version_of(program)
-    if version and tuple(int(part) for part in version.split(".")[:2]) < LEAST:
+    if is_too_old(version):
         least = ".".join(map(str, LEAST))
         raise VerificationError(
             f"{name} is MicroPython {version}",
@@ -95,6 +95,12 @@ def check(data: bytes, name: str, sha256: str = "") -> Base:
             hint=f"download a newer one: {PAGE.format(chip.download)}",
         )
     return Base(name, chip, version, tuple(table), data)
+
+
+def is_too_old(version: str) -> bool:
+    """Whether the firmware needs a newer MicroPython than that; nobody knows for one that does not say its version."""
+    found = re.match(r"(\d{1,3})\.(\d{1,3})", version)
+    return found is not None and (int(found[1]), int(found[2])) < LEAST
 
 
 def version_of(program: bytes) -> str:
@@ -230,7 +236,8 @@ def _bytes(path: Path) -> bytes:
 def _digest_beside(path: Path) -> str:
     """The digest in IMAGE.sha256, or nothing when there is no such file."""
     try:
-        words = path.with_name(path.name + ".sha256").read_text(encoding="ascii")[:256].split()
+        with path.with_name(path.name + ".sha256").open(encoding="ascii") as file:
+            words = file.read(256).split()
     except FileNotFoundError:
         return ""
     except (OSError, ValueError) as error:

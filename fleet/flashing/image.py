@@ -5,7 +5,7 @@ file, the blocks of most others stay as they are, and need not be written again.
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from littlefs import LFSConfig, LittleFS, UserContext
@@ -32,6 +32,10 @@ _AS_MICROPYTHON: dict[str, Any] = {
 _FIRST = 32  # blocks for folders, in front of the files of the program
 _PLACES = 192  # blocks over which these are spread: about twice as many as they fill
 _FILLER = "/.filler"
+_ENTRIES_MAX = 4096  # files and folders, of which a node has some hundreds
+_PATH_MAX = 255  # characters
+_READS_MAX = 8 << 20  # of 32 to 128 bytes; a full node takes 60 000
+_FOLDER = 2  # LFS_TYPE_DIR
 
 
 def files_of(firmware: Firmware, identity: Identity | None = None) -> dict[str, bytes]:
@@ -106,14 +110,38 @@ def _read(image: bytes) -> "tuple[dict[str, bytes], _Flash]":
     try:
         fs = LittleFS(context=flash, block_count=len(image) // BLOCK, mount=False, **_AS_MICROPYTHON)
         fs.mount()
-        for folder, _, names in fs.walk("/"):
-            for name in names:
-                path = f"{folder.rstrip('/')}/{name}"
-                with fs.open(path, "rb") as file:
-                    found[path] = file.read()
-    except LittleFSError as error:
-        raise VerificationError("the file system cannot be read", cause=str(error)) from error
+        room = len(image)
+        for path, size in _listed(fs):
+            room -= size
+            if room < 0:
+                raise _unreadable("its files are larger than itself")
+            with fs.open(path, "rb") as file:
+                found[path] = file.read()
+    except (LittleFSError, OSError, UnicodeError) as error:
+        raise _unreadable(str(error)) from error
     return found, flash
+
+
+def _listed(fs: LittleFS) -> Iterator[tuple[str, int]]:
+    """(path, bytes) of every file, without trust in the image: its folders may hold each other, its names anything."""
+    folders, entries = ["/"], 0
+    while folders:
+        folder = folders.pop()
+        for entry in fs.scandir(folder):
+            entries += 1
+            path = f"{folder.rstrip('/')}/{entry.name}"
+            if entries > _ENTRIES_MAX or len(path) > _PATH_MAX:
+                raise _unreadable("its folders have no end")
+            if not entry.name.isprintable() or "/" in entry.name or not entry.name:
+                raise _unreadable(f"a name is {entry.name!r}")
+            if entry.type == _FOLDER:
+                folders.append(path)
+            else:
+                yield path, entry.size
+
+
+def _unreadable(cause: str) -> VerificationError:
+    return VerificationError("the file system cannot be read", cause=cause)
 
 
 class _Flash(UserContext):
@@ -127,10 +155,14 @@ class _Flash(UserContext):
         super().__init__(buffer=bytearray(data))
         self.looked_at: set[int] = set()
         self.reach = 0
+        self._reads = 0
         self._first: int | None = None
 
     def read(self, cfg: LFSConfig, block: int, off: int, size: int) -> bytearray:
         """LittleFS reads."""
+        self._reads += 1
+        if self._reads > _READS_MAX:  # pointers in a ring: an erased block ends it
+            return bytearray(b"\xff" * size)
         self.looked_at.add(block)
         return self.buffer[block * BLOCK + off : block * BLOCK + off + size]
 

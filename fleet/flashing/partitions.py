@@ -12,6 +12,7 @@ from fleet.errors import VerificationError
 
 OFFSET = 0x8000  # of the table in flash
 SIZE = 0x1000  # the sector that holds it
+FLASH_MAX = 64 << 20  # bytes; boards have up to 32 MB, and it is read and built in memory
 APP = 0
 DATA = 1
 OTADATA = 0  # subtypes of DATA
@@ -76,6 +77,8 @@ def build(rows: Iterable[Partition]) -> bytes:
 
 def files(rows: Sequence[Partition], flash_size: int) -> Partition:
     """Where MicroPython keeps its files on a chip of `flash_size` bytes; VerificationError when there is no room."""
+    if flash_size > FLASH_MAX:
+        raise VerificationError(f"the chip says that it has {flash_size >> 20} MB of flash", hint="take another board")
     last = max(row.end for row in rows)
     if last > flash_size:
         raise VerificationError(
@@ -85,7 +88,7 @@ def files(rows: Sequence[Partition], flash_size: int) -> Partition:
     found = next((row for row in rows if row.label == VFS and row.type == DATA), None)
     if found is None:
         found = Partition(VFS, DATA, FAT, last, flash_size - last)
-    if found.size < _SECTOR * 4:
+    if found.size < _SECTOR * 4 or found.offset % _SECTOR or found.offset < OFFSET + SIZE:
         raise VerificationError("the partition table leaves no room for files", hint="take another base image")
     return found
 
@@ -97,12 +100,16 @@ def _row(data: bytes) -> Partition:
     try:
         name = label.rstrip(b"\0").decode("ascii")
     except UnicodeDecodeError:
-        raise _damaged("a label is no text") from None
+        name = "\0"
+    if not name.isprintable():
+        raise _damaged("a label is no text")
     return Partition(name, kind, subtype, offset, size, flags)
 
 
 def _check(rows: Sequence[Partition]) -> None:
     for row in rows:
+        if row.type in (APP, DATA) and row.offset < OFFSET + SIZE:
+            raise _damaged(f"{row.label} is at {row.offset:#x}, where bootloader and table are")
         if row.offset % _ALIGN.get(row.type, _SECTOR) or not row.size:
             raise _damaged(f"{row.label} is at {row.offset:#x} with {row.size} bytes")
     for one, two in itertools.pairwise(sorted(rows, key=lambda row: row.offset)):

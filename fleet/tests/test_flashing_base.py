@@ -190,3 +190,9 @@ def test_where_downloads_are_looked_for() -> None:
     assert base.directory({"FLEET_CACHE": "/c"}) == Path("/c/micropython")
     assert base.directory({"XDG_CACHE_HOME": "/x"}) == Path("/x/lumenair/micropython")
     assert base.directory({}) == Path.home() / ".cache" / "lumenair" / "micropython"
+
+
+@pytest.mark.parametrize("version", ["1.26x", "1.26-preview", "1.26rc1.2", ""])
+def test_a_version_that_is_no_version_is_not_too_old(version: str) -> None:
+    assert not base.is_too_old(version)
+    assert base.check(of_version(version or "x"), "x.bin").name == "x.bin"

@@ -1,6 +1,7 @@
 """The image that a node boots from: what goes in comes out, and the firmware is the manifest's."""
 
 import random
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from fleet.errors import FleetError, NotFoundError, VerificationError
 from fleet.flashing import firmware, image
 from protocol import manifest
 from protocol.identity import Identity
+from tools.fuzz import littlefs
 
 IDENTITY = Identity(
     node="air-1", kind="air", board="esp32_air", boot0=1, ca=b"ca", cert=b"c", key=b"k", brokers=["b:1"]
@@ -130,6 +132,38 @@ def test_files_that_do_not_fit_are_refused() -> None:
 def test_what_is_no_file_system_is_refused(data: bytes) -> None:
     with pytest.raises(VerificationError, match="cannot be read"):
         image.read(data)
+
+
+def lying(files: dict[str, bytes], kinds: tuple[int, ...], lie: bytes) -> bytes:
+    """An image whose metadata has `lie` in the place of everything of these kinds, under checksums that hold."""
+    data = bytearray(image.build(files, 32 * image.BLOCK))
+    for block in range(32):
+        found = bytearray(_block(data, block))
+        for kind, at, size in littlefs.payloads(bytes(found)):
+            if kind in kinds:
+                found[at : at + size] = lie[:size].ljust(size, b"\0")
+        data[block * image.BLOCK : (block + 1) * image.BLOCK] = littlefs.sealed(bytes(found))
+    return bytes(data)
+
+
+# sentence: (kinds of tags in LittleFS SPEC.md, what they say)
+LIES = {
+    "folders in each other without end": ((0x200,), struct.pack("<2L", 0, 1)),
+    "files larger than themselves": ((0x202,), struct.pack("<2L", 8, 0x7FFFFFFF)),
+    "files outside of the flash": ((0x202,), struct.pack("<2L", 0xFFFFFFFF, 0x2000)),
+    "names that lead out": ((0x001, 0x002), b"../../x"),
+    "names that a terminal obeys": ((0x001, 0x002), b"\x1b[2J"),
+    "names that are no text": ((0x001, 0x002), b"\xff\xfe\xfd"),
+    "names that are nothing": ((0x001, 0x002), b""),
+}
+
+
+@pytest.mark.parametrize("sentence", LIES)
+def test_a_file_system_that_lies_is_refused(sentence: str) -> None:
+    files = {"/data/o/long": bytes(9000), "/data/o/short": b"x", "/data/other": bytes(6000)}
+    with pytest.raises(VerificationError, match="cannot be read") as caught:
+        image.read(lying(files, *LIES[sentence]))
+    assert caught.value.cause.isprintable()
 
 
 def _block(data: bytes, block: int) -> bytes:

@@ -64,6 +64,34 @@ def test_a_table_for_a_larger_flash_is_refused() -> None:
         partitions.files(OLD, 2 * MB)
 
 
+# sentence: a row that would have bootloader or table overwritten, or a label that a terminal obeys
+DANGEROUS = {
+    "files in the place of the bootloader": Partition("vfs", DATA, 0x81, 0, 2 * MB),
+    "files in the place of the table": Partition("vfs", DATA, 0x81, 0x8000, 2 * MB),
+    "a program in the place of both": Partition("factory", APP, 0, 0, MB),
+    "an order to a terminal": Partition("\x1b[2J", DATA, 0x81, 0x10000, MB),
+    "a label with an end in it": Partition("a\0b", DATA, 0x81, 0x10000, MB),
+}
+
+
+@pytest.mark.parametrize("row", DANGEROUS.values(), ids=DANGEROUS)
+def test_a_table_that_would_do_harm_is_refused(row: Partition) -> None:
+    with pytest.raises(VerificationError, match="no good partition table") as caught:
+        partitions.parse(partitions.build([row]))
+    assert caught.value.cause.isprintable()
+
+
+def test_the_rest_of_the_flash_never_holds_bootloader_or_table() -> None:
+    for last in (Partition("other", 2, 0, 0x1000, 0x4000), Partition("other", 2, 0, 0x10000, 0x800)):
+        with pytest.raises(VerificationError, match="no room"):
+            partitions.files(partitions.parse(partitions.build([last])), 4 * MB)
+
+
+def test_a_flash_that_nobody_sells_is_refused() -> None:
+    with pytest.raises(VerificationError, match="says that it has 9999 MB"):
+        partitions.files(STOCK, 9999 * MB)
+
+
 def test_a_table_that_leaves_no_room_is_refused() -> None:
     with pytest.raises(VerificationError, match="no room"):
         partitions.files([Partition("factory", APP, 0, 0x10000, 4 * MB - 0x10000)], 4 * MB)
