@@ -59,7 +59,7 @@ class Scene:
         self.network.present = present
         self.distrusted = 0
 
-    def run(self):
+    def run(self, during=None):
         core = asyncio.core
         before = core.ticks, core.IOQueue
         try:
@@ -72,17 +72,19 @@ class Scene:
             self.claiming = Claiming(self.board, self.files, TICKET, lambda _, tag, text: self.lines.append(text))
             self.claiming._post = self.server.post
             self.network.distrust = self._distrust
-            asyncio.run(self._run())
+            asyncio.run(self._run(during))
             self.barked = self.board.dog.barks()
         finally:
             core.ticks, core.IOQueue = before
             core.new_event_loop()
         return self
 
-    async def _run(self):
+    async def _run(self, during):
         task = asyncio.create_task(self.claiming.run())
         while not task.done():
             self.board.check_watchdog()
+            if during:
+                during(self)
             await asyncio.sleep(10)
         await task
 
