@@ -221,3 +221,36 @@ def test_old_tls_is_refused(door: Door) -> None:
     with pytest.raises(OSError):
         old.wrap_socket(made, server_hostname="localhost")
     made.close()
+
+
+def test_one_address_never_takes_everything_from_the_others() -> None:
+    now = [0.0]
+    shares = web.Shares(4.0, 8.0, lambda: now[0])
+    assert [shares.take("a") for _ in range(6)] == [True] * 4 + [False] * 2
+    assert [shares.take("b") for _ in range(4)] == [True] * 4
+    now[0] = 1.0
+    assert [shares.take("a") for _ in range(4)] == [True, True, False, False]
+    assert shares.take("c")
+
+
+def test_addresses_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "ADDRESSES", 3)
+    shares = web.Shares(1e6, 1e6)
+    for number in range(100):
+        shares.take(str(number))
+    assert list(shares._own) == ["97", "98", "99"]
+
+
+HOUSES = {
+    "192.0.2.7": "192.0.2.7",
+    "2001:db8::1": "2001:db8::",
+    "2001:db8::ffff:ffff:ffff:ffff": "2001:db8::",
+    "2001:db8:0:1::1": "2001:db8:0:1::",
+    "fe80::1%eth0": "fe80::",
+    "": "",
+}
+
+
+@pytest.mark.parametrize(("address", "house"), HOUSES.items())
+def test_a_host_with_many_addresses_is_one(address: str, house: str) -> None:
+    assert web.house_of(address) == house

@@ -1,7 +1,9 @@
 """`POST /api/v1/claim`: the edge of fleet.claims. It bounds what comes in and lets nothing out but answers."""
 
+import ipaddress
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 
 from starlette.applications import Starlette
@@ -18,6 +20,7 @@ from protocol.errors import DecodeError
 
 PER_S = 50.0  # requests, of all boards together: 3 000 that wait ask so often
 BURST = 200.0
+ADDRESSES = 4096  # that are remembered; the one that was not heard of for longest is forgotten first
 
 
 class Bucket:
@@ -41,12 +44,36 @@ class Bucket:
         return True
 
 
-def app(desk: Desk, log: logging.Logger, bucket: Bucket | None = None) -> Starlette:
+class Shares:
+    """A bucket for each address, with half of what there is for all: none can take everything from the others."""
+
+    def __init__(self, per_s: float, burst: float, ticks_s: Callable[[], float] = time.monotonic) -> None:
+        self._new = lambda: Bucket(per_s / 2, burst / 2, ticks_s)
+        self._all = Bucket(per_s, burst, ticks_s)
+        self._own: OrderedDict[str, Bucket] = OrderedDict()
+
+    def take(self, address: str) -> bool:
+        """Whether one more from there may pass now."""
+        own = self._own.pop(address, None) or self._new()
+        self._own[address] = own
+        if len(self._own) > ADDRESSES:
+            self._own.popitem(last=False)
+        return own.take() and self._all.take()
+
+
+def house_of(address: str) -> str:
+    """What counts as one address: of IPv6 the /64, in which a host has as many as it likes (RFC 4291, 2.5.4)."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.IPv6Address(int(ipaddress.IPv6Address(address.partition("%")[0])) >> 64 << 64))
+
+
+def app(desk: Desk, log: logging.Logger, shares: Shares | None = None) -> Starlette:
     """The application. Whatever happens inside, a client learns a status and no more."""
-    allowed = bucket or Bucket(PER_S, BURST)
+    allowed = shares or Shares(PER_S, BURST)
 
     async def claim(request: Request) -> Response:
-        if not allowed.take():
+        if not allowed.take(house_of(request.client.host if request.client else "")):
             return PlainTextResponse("too many requests", 429)
         if request.headers.get("content-type") != MEDIA_TYPE:
             return PlainTextResponse(f"send {MEDIA_TYPE}", 415)

@@ -97,15 +97,16 @@ class _Server(uvicorn.Server):
             except OSError:  # no descriptor is free, or the client is gone
                 await asyncio.sleep(_PAUSE_S)
                 continue
-            if self._places.total() >= CONNECTIONS or self._places[address[0]] >= FROM_ONE_ADDRESS:
+            house = claim.house_of(address[0])
+            if self._places.total() >= CONNECTIONS or self._places[house] >= FROM_ONE_ADDRESS:
                 client.close()
                 continue
-            self._places[address[0]] += 1
-            guest = loop.create_task(self._host(client, address[0]))
+            self._places[house] += 1
+            guest = loop.create_task(self._host(client, house))
             self._guests.add(guest)
             guest.add_done_callback(self._guests.discard)
 
-    async def _host(self, client: socket.socket, address: str) -> None:
+    async def _host(self, client: socket.socket, house: str) -> None:
         loop = asyncio.get_running_loop()
         try:
             transport, connection = await loop.connect_accepted_socket(
@@ -120,7 +121,7 @@ class _Server(uvicorn.Server):
         except OSError:  # the handshake failed: ssl.SSLError and ConnectionError are both of this kind
             pass
         finally:
-            self._places -= Counter((address,))
+            self._places -= Counter((house,))
 
 
 @contextlib.contextmanager
