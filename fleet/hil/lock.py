@@ -15,7 +15,6 @@ import fcntl
 import getpass
 import json
 import os
-import re
 import socket
 import stat
 import sys
@@ -36,7 +35,7 @@ SHARED_FILE = 0o666
 MAX_TEXT = 4096  # bytes that say who holds a lock
 POLL_S = 0.05
 GLANCE_S = 0.2  # `holder` takes a shared lock for a moment, which must not look like a user
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # a terminal must not obey what somebody wrote
+_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # somebody may have put a link or a pipe there
 
 
 class Lockable(Protocol):
@@ -93,7 +92,8 @@ def directory(environ: Mapping[str, str] | None = None) -> Path:
         path.mkdir(parents=bool(given))
         path.chmod(SHARED_DIR)  # mkdir obeys the umask
     except FileExistsError:
-        pass
+        if not given and not stat.S_ISDIR(path.lstat().st_mode):  # a link leads to a place that nobody chose
+            raise NotAllowedError(f"{path} is no directory", hint=f"remove it, or set {VARIABLE}") from None
     except OSError as error:
         raise NotAllowedError(f"cannot make {path}", hint=f"set {VARIABLE}", cause=error.strerror or "") from error
     return path
@@ -145,7 +145,7 @@ def holder(board: Lockable, place: Path | None = None) -> Holder | None:
     where = place or directory()
     for name in _names(board):
         with contextlib.suppress(FileNotFoundError):
-            handle = os.open(where / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            handle = _opened(where / name, os.O_RDONLY)
             try:
                 fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -161,9 +161,11 @@ def _try(board: Lockable, where: Path) -> Held | None:
         for name in _names(board):
             handles.append(_open(where / name))
             fcntl.flock(handles[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (BlockingIOError, NotAllowedError) as error:
         for handle in handles:
             os.close(handle)
+        if isinstance(error, NotAllowedError):
+            raise
         return None
     text = json.dumps(asdict(_ourselves(board.id))).encode()[:MAX_TEXT]
     for handle in handles:
@@ -177,19 +179,32 @@ def _open(path: Path) -> int:
 
     Not with O_CREAT alone: in a directory with the sticky bit the kernel refuses that for a file of somebody else.
     """
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    with contextlib.suppress(FileNotFoundError):
+        return _opened(path, os.O_RDWR)
+    with contextlib.suppress(FileExistsError):
+        handle = _opened(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        os.fchmod(handle, SHARED_FILE)  # open obeys the umask
+        return handle
+    return _opened(path, os.O_RDWR)
+
+
+def _opened(path: Path, flags: int) -> int:
+    """A file with no other name, for who writes to it would write to something of a user; NotAllowedError.
+
+    FileNotFoundError and FileExistsError are left to the caller.
+    """
+    hint = f"remove it, or set {VARIABLE} to a directory that all users of the bench can write"
     try:
-        try:
-            return os.open(path, flags)
-        except FileNotFoundError:
-            with contextlib.suppress(FileExistsError):
-                handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, SHARED_FILE)
-                os.fchmod(handle, SHARED_FILE)  # open obeys the umask
-                return handle
-            return os.open(path, flags)
+        handle = os.open(path, flags | _FLAGS, SHARED_FILE)
+    except (FileNotFoundError, FileExistsError):
+        raise
     except OSError as error:
-        hint = f"set {VARIABLE} to a directory that all users of the bench can write"
-        raise NotAllowedError(f"cannot write {path}", hint=hint, cause=error.strerror or "") from error
+        raise NotAllowedError(f"cannot use {path}", hint=hint, cause=error.strerror or "") from error
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+        return handle
+    os.close(handle)
+    raise NotAllowedError(f"cannot use {path}", hint=hint, cause="it is something else than a lock")
 
 
 def _names(board: Lockable) -> list[str]:
@@ -212,10 +227,21 @@ def canonical(port: str) -> set[str]:
 def _read(handle: int) -> Holder:
     try:
         tree = json.loads(os.pread(handle, MAX_TEXT, 0))
-        words = [_CONTROL.sub("?", str(tree[name])) for name in ("user", "host", "command", "since", "board")]
+        words = [_shown(str(tree[name])) for name in ("user", "host", "command", "since", "board")]
         return Holder(int(tree["pid"]), *words)
-    except (ValueError, TypeError, KeyError):  # it has just been taken, or somebody wrote something else
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+    ):  # it has just been taken, or somebody wrote something else
         return Holder()
+
+
+def _shown(text: str) -> str:
+    """A terminal must not obey what somebody wrote."""
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _ourselves(board: str) -> Holder:

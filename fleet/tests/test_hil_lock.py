@@ -7,7 +7,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,3 +231,51 @@ def test_a_worker_can_end_with_its_run(board: Port, place: Path) -> None:
         until(lambda: lock.holder(board, place))
         process.kill()
     until(lambda: lock.holder(board, place) is None, 5)
+
+
+def _linked(file: Path, precious: Path) -> None:
+    os.link(precious, file)
+
+
+# sentence: what somebody else puts in the place of a lock
+TRAPS: dict[str, Callable[[Path, Path], object]] = {
+    "a link to a file of ours": lambda file, precious: file.symlink_to(precious),
+    "another name of a file of ours": _linked,
+    "a pipe that nobody writes to": lambda file, precious: os.mkfifo(file),
+    "a directory": lambda file, precious: file.mkdir(),
+}
+
+
+@pytest.mark.parametrize("sentence", TRAPS)
+def test_what_is_no_lock_is_neither_written_nor_waited_for(
+    sentence: str, board: Port, place: Path, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    with lock.acquire(board, place=place):
+        (file,) = place.iterdir()
+    file.unlink()
+    TRAPS[sentence](file, precious)
+    with pytest.raises(NotAllowedError, match="cannot use"), lock.acquire(board, place=place):
+        pass
+    with pytest.raises(NotAllowedError, match="cannot use"):
+        lock.holder(board, place)
+    assert precious.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 4000, '{"pid":1e999,"user":1,"host":1,"command":1,"since":1,"board":1}', "\xff"]
+)
+def test_a_text_that_nobody_can_read_is_somebody(text: str, board: Port, place: Path) -> None:
+    with lock.acquire(board, place=place):
+        (file,) = place.iterdir()
+        file.write_text(text)
+        assert lock.holder(board, place) == lock.Holder()
+
+
+def test_a_link_is_no_directory_for_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "PLACES", (tmp_path,))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "lumenair").symlink_to(tmp_path / "home")
+    with pytest.raises(NotAllowedError, match="no directory"):
+        lock.directory({})
