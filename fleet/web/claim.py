@@ -48,13 +48,13 @@ class Shares:
     """A bucket for each address, with half of what there is for all: none can take everything from the others."""
 
     def __init__(self, per_s: float, burst: float, ticks_s: Callable[[], float] = time.monotonic) -> None:
-        self._new = lambda: Bucket(per_s / 2, burst / 2, ticks_s)
+        self._half = per_s / 2, burst / 2, ticks_s
         self._all = Bucket(per_s, burst, ticks_s)
         self._own: OrderedDict[str, Bucket] = OrderedDict()
 
     def take(self, address: str) -> bool:
         """Whether one more from there may pass now."""
-        own = self._own.pop(address, None) or self._new()
+        own = self._own.pop(address, None) or Bucket(*self._half)
         self._own[address] = own
         if len(self._own) > ADDRESSES:
             self._own.popitem(last=False)
