@@ -15,7 +15,7 @@ def chosen(wanted: Sequence[str], every: bool = False, environ: Mapping[str, str
 
 def one(wanted: str | None, environ: Mapping[str, str] = os.environ) -> Port:
     """The one board that a command works on."""
-    found = chosen([wanted] if wanted else [], environ=environ)
+    found = ports.choose(ports.attached(environ), [wanted] if wanted else [], hint="name one with --port")
     if len(found) > 1:
         raise UsageError(f"{wanted} fits {len(found)} ports", hint="name one of them")
     return found[0]

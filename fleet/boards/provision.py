@@ -156,7 +156,9 @@ def _registered(desk: Desk, node: str) -> Node | None:
 def _complete(spec: NodeSpec, old: Node | None) -> NodeSpec:
     """What a node that exists keeps when nobody says otherwise."""
     if not spec.wifi_ssid:
-        raise UsageError(f"{spec.node} has no network to report over", hint="name one with --wifi-ssid or wifi_ssid")
+        raise UsageError(
+            f"{spec.node} has no network to report over", hint="name one with --wifi-ssid, or as wifi_ssid in the file"
+        )
     if old is None:
         return spec
     kind = spec.kind or ("" if spec.board else old.kind.value)

@@ -2,19 +2,22 @@
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from fleet.boards import flash, provision
 from fleet.boards.flash_node import flash_node
 from fleet.boards.probe import Facts
 from fleet.boards.provision import Desk, Provisioned, Seen
-from fleet.boards.provision_many import FAILED, JOBS, Match, Outcome, Say, unmatched
+from fleet.boards.provision_many import FAILED, JOBS, Match, Outcome, unmatched
+from fleet.boards.spec import NodeSpec
 from fleet.boards.wish import Wish
 from fleet.errors import FleetError, NotFoundError
 from fleet.flashing.esptool import Esptool, Options
 
 PLANNED = flash.PLANNED
+Notify = Callable[[str, flash.Step], object]  # (node, how far it is); called from several threads, as is
+Ended = Callable[[str, str], object]  # (node, action of its outcome)
 
 
 def look(url: str, environ: Mapping[str, str] = os.environ) -> Seen:
@@ -30,7 +33,8 @@ def flash_all(
     desk: Desk,
     matches: Sequence[Match],
     wish: Wish,
-    say: Say,
+    notify: Notify,
+    ended: Ended,
     environ: Mapping[str, str] = os.environ,
     jobs: int = JOBS,
 ) -> list[Outcome]:
@@ -38,23 +42,11 @@ def flash_all(
     stop = threading.Event()
 
     def flash_one(one: Match) -> Outcome:
-        seen, spec = one.seen, one.spec
-        if seen is None:
+        if one.seen is None:
             return unmatched(one)
-        report = seen.report
-        try:
-            current = report is not None and report.manifest == wish.firmware.manifest
-            if current and provision.is_done(desk, seen, spec):
-                return Outcome(spec, provision.DONE, seen.url)
-            action = provision.RENEWED if _exists(desk, spec.node) else provision.NEW
-            steps = _Steps(spec.node, say)
-            done = flash_node(desk, seen.url, spec, wish, steps.hear, environ, stop)
-        except FleetError as error:
-            return Outcome(spec, FAILED, seen.url, error=error)
-        if done.report is None:
-            return Outcome(spec, PLANNED, seen.url)
-        node = desk.store.nodes.get(spec.node)
-        return Outcome(spec, action, seen.url, Provisioned(node, seen.url, action, done.report))
+        outcome = _flash_one(desk, one.seen, one.spec, wish, notify, environ, stop)
+        ended(one.spec.node, outcome.action)
+        return outcome
 
     try:
         with ThreadPoolExecutor(jobs) as pool:
@@ -63,23 +55,33 @@ def flash_all(
         stop.set()
 
 
+def _flash_one(
+    desk: Desk,
+    seen: Seen,
+    spec: NodeSpec,
+    wish: Wish,
+    notify: Notify,
+    environ: Mapping[str, str],
+    stop: threading.Event,
+) -> Outcome:
+    report = seen.report
+    try:
+        current = report is not None and report.manifest == wish.firmware.manifest
+        if current and provision.is_done(desk, seen, spec):
+            return Outcome(spec, provision.DONE, seen.url)
+        action = provision.RENEWED if _exists(desk, spec.node) else provision.NEW
+        done = flash_node(desk, seen.url, spec, wish, lambda step: notify(spec.node, step), environ, stop)
+    except FleetError as error:
+        return Outcome(spec, FAILED, seen.url, error=error)
+    if done.report is None:
+        return Outcome(spec, PLANNED, seen.url)
+    node = desk.store.nodes.get(spec.node)
+    return Outcome(spec, action, seen.url, Provisioned(node, seen.url, action, done.report))
+
+
 def _exists(desk: Desk, node: str) -> bool:
     try:
         desk.store.nodes.get(node)
     except NotFoundError:
         return False
     return True
-
-
-class _Steps:
-    """Tells each phase of flashing once."""
-
-    def __init__(self, node: str, say: Say) -> None:
-        self._node = node
-        self._say = say
-        self._phase: flash.Phase | None = None
-
-    def hear(self, step: flash.Step) -> None:
-        if step.phase is not self._phase:
-            self._phase = step.phase
-            self._say(self._node, step.phase.value)

@@ -1,5 +1,6 @@
 """What boards are to become when they are flashed."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from fleet.flashing.firmware import Firmware
 from fleet.flashing.pinmaps import PinMap
 
 AUTO = "auto"
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,12 @@ def program(top: Path | None, environ: Mapping[str, str]) -> Firmware:
 
 
 def shelf(micropython: str, sha256: str, environ: Mapping[str, str]) -> Shelf:
-    """The base images to choose from: a file, a version, or the newest of those that were downloaded."""
+    """The base images to choose from: a file, a version, or the newest of those that were downloaded.
+
+    UsageError for a `sha256` that is none.
+    """
+    if sha256 and not _SHA256.fullmatch(sha256.strip()):
+        raise UsageError("--sha256 takes 64 hexadecimal digits", hint="sha256sum FILE shows them")
     return Shelf(base.directory(environ), micropython, sha256)
 
 

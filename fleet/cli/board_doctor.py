@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fleet.cli import board_progress
 from fleet.cli.base import Command
 from fleet.cli.options import fleet_option, output_option
 from fleet.cli.output import Column, Output, View
@@ -17,6 +18,8 @@ from fleet.errors import NotFoundError, UnreachableError
 if TYPE_CHECKING:
     from fleet.boards.finding import Finding
     from fleet.model import Standing
+
+    _Found = tuple[Finding, str, bool]
 
 _MARKS = {"ok": ("ok", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "red")}
 FINDINGS = View(
@@ -54,7 +57,9 @@ def command(ctx: click.Context, port: str | None, out: Output, directory: Path) 
     """
     rows = []
     ill, reached = False, False
-    for finding, url, answers in _findings(port, directory):
+    findings = _findings(port, directory)
+    while found := _next(findings, out):
+        finding, url, answers = found
         row = {key: getattr(finding, key) for key in ("status", "check", "text", "cause", "hint")}
         rows.append({**row, "port": url})
         ill, reached = ill or finding.status == "fail", answers
@@ -65,7 +70,12 @@ def command(ctx: click.Context, port: str | None, out: Output, directory: Path) 
     ctx.exit(HEALTHY if not ill else ILL if reached else UNREACHABLE)
 
 
-def _findings(wanted: str | None, directory: Path) -> "Iterator[tuple[Finding, str, bool]]":
+def _next(findings: "Iterator[_Found]", out: Output) -> "_Found | None":
+    with board_progress.awaited("examining it", out):
+        return next(findings, None)
+
+
+def _findings(wanted: str | None, directory: Path) -> "Iterator[_Found]":
     """Each finding, the port, and whether the board has said anything so far."""
     from fleet.boards import attached, doctor
 

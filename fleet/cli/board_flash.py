@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Work = Callable[[Port, Notify, threading.Event], Flashed]
 
 FAILED = "failed"
+_IDENTITY = {"--wifi-ssid": "wifi_ssid", "--wifi-psk-file": "psk_file", "--broker": "brokers", "--ntp": "ntp"}
 _COLOURS = {"flashed": "green", "failed": "red", "written": "yellow"}
 FLASHED = View(
     "boards",
@@ -105,6 +106,7 @@ def command(ports: Sequence[str], every: bool, out: Output, directory: Path, **v
     """
     from fleet.boards import attached, flash, wish
 
+    _refuse_identity_without_node(values)
     environ = os.environ
     top, kind = values["firmware"], values["kind"] or ""
     chosen = attached.chosen(ports, every)
@@ -125,6 +127,18 @@ def command(ports: Sequence[str], every: bool, out: Output, directory: Path, **v
     out.rows(FLASHED, map(_row, outcomes))
     refuse_some(outcomes, AGAIN)
     out.note("Nothing was changed: this was a dry run." if wanted.dry_run else "")
+
+
+def _refuse_identity_without_node(values: Mapping[str, Any]) -> None:
+    """A network, a broker or a time server that nobody would get is a mistake; one from the environment is not."""
+    given = click.get_current_context().get_parameter_source
+    idle = [
+        name
+        for name, option in _IDENTITY.items()
+        if not values["node"] and given(option) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if idle:
+        raise UsageError(f"{', '.join(idle)} without --node", hint="name the node with --node, or leave them away")
 
 
 def _flash_node(
@@ -153,15 +167,15 @@ def _flash(ports: "Sequence[Port]", work: "Work", out: Output) -> "list[Outcome[
     from fleet.boards import many
 
     stop = threading.Event()
-    with board_progress.shown(ports, out) as progress:
+    with board_progress.shown([port.name for port in ports], out) as progress:
 
         def one(port: "Port") -> "Flashed":
-            return work(port, lambda step: progress.step(port, step), stop)
+            return work(port, lambda step: progress.step(port.name, step), stop)
 
         outcomes = {}
         for outcome in many.each(ports, one, stop):
             outcomes[outcome.port.url] = outcome
-            progress.end(outcome.port, FAILED if outcome.result is None else outcome.result.result)
+            progress.end(outcome.port.name, FAILED if outcome.result is None else outcome.result.result)
     return [outcomes[port.url] for port in ports]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fleet.cli import board_progress
 from fleet.cli.base import Command
 from fleet.cli.board_outcomes import megabytes, told
 from fleet.cli.options import output_option
@@ -59,10 +60,9 @@ def command(ports: Sequence[str], probe: bool, out: Output) -> None:
     found = attached.chosen(ports, every=True) if ports else attached.all_of(os.environ)
     options = wish.options() if probe else None
     stop = threading.Event()
-    outcomes = {
-        one.port.url: one
-        for one in many.each(found, lambda port: listing.look(port.url, options, os.environ, stop), stop)
-    }
+    work = many.each(found, lambda port: listing.look(port.url, options, os.environ, stop), stop)
+    with board_progress.awaited("asking them", out):
+        outcomes = {one.port.url: one for one in work}
     hint = "No board is attached. Is the USB cable one for data? FLEET_PORTS names further ports."
     out.rows(LISTED, [_row(outcomes[port.url]) for port in found], empty=hint)
 
@@ -72,7 +72,7 @@ def _row(outcome: "Outcome[Seen]") -> Mapping[str, Any]:
     same = {name: getattr(port, name) for name in ("usb_serial", "description", "location")}
     row = {**_NOTHING, "port": port.url, **{name: value or None for name, value in same.items()}}
     if error is not None:
-        return {**row, "runs": str(error).removeprefix(f"{port.url} "), "error": told(error)}
+        return {**row, "runs": error.message.removeprefix(port.url).lstrip(": "), "error": told(error)}
     assert seen is not None
     said = {
         name: getattr(seen, name) or None for name in ("chip", "mac", "flash_size", "runs", "condition", "micropython")

@@ -13,36 +13,60 @@ from fleet.cli.output import Output
 
 if TYPE_CHECKING:
     from fleet.boards.flash import Step
-    from fleet.flashing.ports import Port
+
+PATIENCE_S = 1.0  # what is done by then needs no sign of life
 
 
 class Progress(Protocol):
-    """Told from several threads what becomes of boards."""
+    """Told from several threads what becomes of boards, each known by a name."""
 
-    def step(self, port: "Port", step: "Step") -> None:
+    def step(self, name: str, step: "Step") -> None:
         """A board is at `step`."""
 
-    def end(self, port: "Port", result: str) -> None:
+    def end(self, name: str, result: str) -> None:
         """A board is through."""
 
 
 @contextlib.contextmanager
-def shown(ports: Sequence["Port"], out: Output) -> Iterator[Progress]:
-    """The progress of work on `ports`, on stderr; none of it where a script reads the output."""
+def shown(names: Sequence[str], out: Output) -> Iterator[Progress]:
+    """The progress of work on the boards of these names, on stderr; none of it where a script reads the output."""
     if out.form != "table":
         yield _Nothing()
     elif is_plain(sys.stderr):
         yield _Lines()
     else:
         with _bars() as bars:
-            yield _Bars(bars, ports)
+            yield _Bars(bars, names)
+
+
+@contextlib.contextmanager
+def awaited(text: str, out: Output) -> Iterator[None]:
+    """`text` and the time it takes, on a terminal, while something goes on for longer than PATIENCE_S; then no more."""
+    if out.form != "table" or is_plain(sys.stderr):
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+    from rich.progress import TextColumn, TimeElapsedColumn
+
+    column = TextColumn("{task.description} ...", markup=False)
+    bars = Bars(column, TimeElapsedColumn(), console=Console(stderr=True), transient=True)
+    bars.add_task(text, total=None)
+    timer = threading.Timer(PATIENCE_S, bars.start)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        bars.stop()
 
 
 class _Nothing:
-    def step(self, port: "Port", step: "Step") -> None:
+    def step(self, name: str, step: "Step") -> None:
         pass
 
-    def end(self, port: "Port", result: str) -> None:
+    def end(self, name: str, result: str) -> None:
         pass
 
 
@@ -51,27 +75,27 @@ class _Lines:
         self._begun: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def step(self, port: "Port", step: "Step") -> None:
+    def step(self, name: str, step: "Step") -> None:
         with self._lock:
-            if self._begun.get(port.url) != step.phase:
-                self._begun[port.url] = step.phase
-                click.echo(f"{port.name}: {step.phase}", err=True)
+            if self._begun.get(name) != step.phase:
+                self._begun[name] = step.phase
+                click.echo(f"{name}: {step.phase}", err=True)
 
-    def end(self, port: "Port", result: str) -> None:
+    def end(self, name: str, result: str) -> None:
         with self._lock:
-            click.echo(f"{port.name}: {result}", err=True)
+            click.echo(f"{name}: {result}", err=True)
 
 
 class _Bars:
-    def __init__(self, bars: Any, ports: Sequence["Port"]) -> None:
+    def __init__(self, bars: Any, names: Sequence[str]) -> None:
         self._bars = bars
-        self._tasks = {port.url: bars.add_task("waiting", port=port.name, total=None) for port in ports}
+        self._tasks = {name: bars.add_task("waiting", name=name, total=None) for name in names}
 
-    def step(self, port: "Port", step: "Step") -> None:
-        self._bars.update(self._tasks[port.url], description=step.phase, completed=step.done, total=step.total or None)
+    def step(self, name: str, step: "Step") -> None:
+        self._bars.update(self._tasks[name], description=step.phase, completed=step.done, total=step.total or None)
 
-    def end(self, port: "Port", result: str) -> None:
-        self._bars.update(self._tasks[port.url], description=result, completed=1, total=1)
+    def end(self, name: str, result: str) -> None:
+        self._bars.update(self._tasks[name], description=result, completed=1, total=1)
 
 
 def _bars() -> Any:
@@ -79,6 +103,6 @@ def _bars() -> Any:
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    port = TextColumn("{task.fields[port]}", markup=False)
-    columns = port, TextColumn("{task.description:<9}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    name = TextColumn("{task.fields[name]}", markup=False)
+    columns = name, TextColumn("{task.description:<9}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     return Bars(*columns, console=Console(stderr=True))

@@ -2,12 +2,13 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fleet.cli import board_progress
 from fleet.cli.base import Command
 from fleet.cli.options import confirm, dry_run_option, fleet_option, output_option, yes_option
 from fleet.cli.output import Column, Output, View, moment
@@ -18,7 +19,7 @@ from fleet.errors import NotFoundError, PartlyFailedError, UsageError
 if TYPE_CHECKING:
     from fleet.boards import many
     from fleet.boards.provision import Plan, Provisioned
-    from fleet.boards.provision_many import Outcome
+    from fleet.boards.provision_many import Match, Outcome
     from fleet.boards.spec import NodeSpec
     from fleet.boards.ticket import Ticketed
     from fleet.boards.wish import Wish
@@ -170,14 +171,20 @@ class _Job:
     def _flash_one(self, url: str, spec: "NodeSpec") -> None:
         from fleet.boards.probe import Facts
         from fleet.boards.provision import Seen
-        from fleet.boards.provision_flash import flash_all
         from fleet.boards.provision_many import Match
 
         with self._told(spec.node):
-            (outcome,) = flash_all(self._desk, [Match(spec, Seen(url, Facts()))], self._wish(), self._say)
+            (outcome,) = self._flash_all([Match(spec, Seen(url, Facts()))])
         if outcome.error is not None:
             raise outcome.error
         self._show([_outcome(outcome)])
+
+    def _flash_all(self, matches: "Sequence[Match]") -> "list[Outcome]":
+        from fleet.boards.provision_flash import flash_all
+
+        wish = self._wish()
+        with board_progress.shown([one.spec.node for one in matches if one.seen], self._out) as progress:
+            return flash_all(self._desk, matches, wish, progress.step, progress.end)
 
     def many(self, file: Path, shared: "NodeSpec") -> None:
         """The boards of a file."""
@@ -188,12 +195,13 @@ class _Job:
         wanted = [*self._ports, *named] if self._ports or len(named) == len(specs) else []
         urls = [port.url for port in attached.chosen(wanted, every=True)]
         look = provision_flash.look if self._flash else provision.look
-        found = provision_many.look_at_all(urls, look)
+        with board_progress.awaited("looking who is there", self._out):
+            found = provision_many.look_at_all(urls, look)
         matches = provision_many.match(specs, found)
         for stranger in provision_many.strangers(specs, found):
             self._out.note(f"{stranger.url} ({stranger.facts.mac}) is in no line of {file.name}.")
         if self._flash:
-            outcomes = provision_flash.flash_all(self._desk, matches, self._wish(), self._say)
+            outcomes = self._flash_all(matches)
         elif self._dry_run:
             outcomes = provision_many.preview(self._desk, matches)
         else:
@@ -257,7 +265,7 @@ def _refuse_some(errors: "Mapping[str, FleetError | None]", what: str) -> None:
     """PartlyFailedError when there is an error among those of several."""
     failed = {name: error for name, error in errors.items() if error is not None}
     if failed:
-        message = f"{len(failed)} of {len(errors)} {what}s are not done"
+        message = f"{len(failed)} of {len(errors)} {what}s {'is' if len(failed) == 1 else 'are'} not done"
         raise PartlyFailedError(message, failed, hint="run the same again: only these are done then")
 
 

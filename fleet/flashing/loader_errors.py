@@ -12,7 +12,7 @@ from fleet.errors import (
 )
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_BOOT_BUTTON = "hold BOOT, press and release EN, release BOOT, then run this again with --before no-reset"
+_BOOT_BUTTON = "hold BOOT, press and release EN, release BOOT, then flash with --before no-reset"
 _LINE = "use a short cable for data, no hub, and a lower --baud (115200)"
 
 

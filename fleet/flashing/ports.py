@@ -39,11 +39,13 @@ def attached(environ: Mapping[str, str]) -> list[Port]:
     return _once([*usb, *(port for word in environ.get(ENVIRONMENT, "").split() for port in _named(word, usb))])
 
 
-def choose(ports: Sequence[Port], wanted: Sequence[str], every: bool = False) -> list[Port]:
+def choose(
+    ports: Sequence[Port], wanted: Sequence[str], every: bool = False, hint: str = "name one with --port, or say --all"
+) -> list[Port]:
     """The ports that a command works on: those that `wanted` names, all attached ones, or the only one.
 
     NotFoundError for a pattern that fits nothing, UnreachableError when nothing is attached, UsageError when several
-    are and none was named.
+    are and none was named; `hint` is what to do then.
     """
     if wanted:
         return _once(port for word in wanted for port in _wanted(word, ports))
@@ -54,7 +56,7 @@ def choose(ports: Sequence[Port], wanted: Sequence[str], every: bool = False) ->
         )
     if len(ports) > 1 and not every:
         listing = "\n".join(f"{port.url}  {port.description}".rstrip() for port in ports)
-        raise UsageError(f"{len(ports)} boards are attached", cause=listing, hint="name one with --port, or say --all")
+        raise UsageError(f"{len(ports)} boards are attached", cause=listing, hint=hint)
     return list(ports)
 
 

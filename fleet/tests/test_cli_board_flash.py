@@ -14,6 +14,7 @@ from fleet.cli.output import Output
 from fleet.flashing.ports import ENVIRONMENT, Port
 from fleet.tests import board_rig
 from fleet.tests.cli_rig import Screen, make_fleet, run
+from fleet.tests.rig import wait_for
 from tools.interpreter import version as interpreter_version
 from tools.virtual_board.base import base_image
 from tools.virtual_board.launch import BoardProcess
@@ -113,32 +114,53 @@ def test_what_cannot_be_done_has_its_exit_code_and_its_next_step(tmp_path: Path,
         assert "https://micropython.org/download/ESP32_GENERIC/" in missing.error["hint"]
         assert str(shelf) in missing.error["message"]
         image = next(shelf.iterdir())
-        assert run("board", "flash", "--port", one.port, "--micropython", image, "--sha256", "00").code == 7
+        assert run("board", "flash", "--port", one.port, "--micropython", image, "--sha256", "0" * 64).code == 7
+        assert run("board", "flash", "--port", one.port, "--micropython", image, "--sha256", "00").code == 2
+        idle = run("board", "flash", "--port", one.port, "--wifi-ssid", "city")
+        assert (idle.code, "--wifi-ssid without --node" in idle.err) == (2, True)
+        assert "--all" not in run("board", "doctor").err
     assert run("board", "flash", "--port", one.port).code == 5
 
 
 def test_off_a_terminal_each_step_is_one_line_and_a_script_sees_none(capsys: pytest.CaptureFixture[str]) -> None:
-    port = Port("/dev/ttyUSB0")
     for form in ("table", "json"):
-        with board_progress.shown([port], Output(form)) as progress:
+        with (
+            board_progress.shown(["ttyUSB0"], Output(form)) as progress,
+            board_progress.awaited("asking", Output(form)),
+        ):
             for done in range(3):
-                progress.step(port, Step(Phase.WRITE, done, 3))
-            progress.end(port, "flashed")
+                progress.step("ttyUSB0", Step(Phase.WRITE, done, 3))
+            progress.end("ttyUSB0", "flashed")
     assert capsys.readouterr().err == "ttyUSB0: writing\nttyUSB0: flashed\n"
 
 
-def test_on_a_terminal_each_board_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+def _terminal(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """stderr is one from now on; not from a fixture, since pytest changes it between fixture and test."""
     screen = Screen()
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    ports = [Port("/dev/ttyUSB0"), Port("/dev/ttyUSB1")]
-    with board_progress.shown(ports, Output("table")) as progress:
-        progress.step(ports[0], Step(Phase.WRITE, 50, 100))
-        progress.end(ports[1], "failed")
+    return screen
+
+
+def test_on_a_terminal_each_board_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = _terminal(monkeypatch)
+    with board_progress.shown(["ttyUSB0", "ttyUSB1"], Output("table")) as progress:
+        progress.step("ttyUSB0", Step(Phase.WRITE, 50, 100))
+        progress.end("ttyUSB1", "failed")
     shown = screen.getvalue()
     assert all(text in shown for text in ("ttyUSB0", "ttyUSB1", "writing", "50%", "failed"))
+
+
+def test_what_takes_long_shows_a_sign_of_life_and_what_does_not_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = _terminal(monkeypatch)
+    with board_progress.awaited("asking them", Output("table")):
+        pass
+    assert screen.getvalue() == ""
+    monkeypatch.setattr(board_progress, "PATIENCE_S", 0)
+    with board_progress.awaited("asking them", Output("table")):
+        wait_for(lambda: "asking them ..." in screen.getvalue(), "a sign of life")
 
 
 def test_an_error_of_our_own_in_one_board_is_told_and_stops_no_other() -> None:
