@@ -17,7 +17,7 @@ from fleet.hil import report, results
 from fleet.hil.report import charts, figures, page, wording
 from fleet.hil.report.html import Safe, el
 from fleet.hil.report.parts import Shown
-from fleet.hil.results import BoardFacts, Measurement, Recorder, Result, Run
+from fleet.hil.results import Artefact, BoardFacts, Measurement, Recorder, Result, Run
 
 EVIL = "<script>alert(1)</script>\"'&\x1b[31mred\x00"
 LOADS = {"src", "href", "srcset", "data", "action", "formaction", "poster", "background", "xlink:href"}
@@ -279,3 +279,13 @@ WORDS = {
 def test_wording(case: str) -> None:
     found, wanted = WORDS[case]
     assert found == wanted
+
+
+@pytest.mark.parametrize("path", ["//evil.example/x", "/etc/passwd", "../../x", "a/../../../x", ".."])
+def test_no_link_leads_out_of_its_run(path: str) -> None:
+    assert Shown(Run("x"), "../runs/x").link(path) is None
+    assert Shown(Run("x"), "../runs/x").link("artefacts/a//b") == "../runs/x/artefacts/a/b"
+    bad = Result("a::b", outcome=results.FAILED, artefacts=(Artefact("the log", path),))
+    text = page.page([Shown(Run("x", results=(bad,)), ".")])
+    assert "the log" in text
+    assert "evil.example" not in text

@@ -228,6 +228,17 @@ DAMAGE = {
     "no results but a number": b'{"id": "x", "results": 7}',
     "text that is none": b"\xff\xfe",
     "a board that is a word": b'{"id": "x", "boards": ["a"]}',
+    "a board in a state that is none": b'{"id": "x", "boards": [{"id": "a", "state": "odd"}]}',
+    "a test with an outcome that is none": b'{"id": "x", "results": [{"test": "a", "outcome": "odd"}]}',
+    "an outcome that is a list": b'{"id": "x", "results": [{"test": "a", "outcome": ["passed"]}]}',
+    "seconds that are a text": b'{"id": "x", "results": [{"test": "a", "seconds": "1"}]}',
+    "seconds without end": b'{"id": "x", "results": [{"test": "a", "seconds": 1e999}]}',
+    "a value that is no number": b'{"results": [{"test": "a", "measurements": [{"name": "m", "value": NaN}]}]}',
+    "a number that nothing can show": b'{"id": "x", "results": [{"test": "a", "seed": 1' + b"0" * 400 + b"}]}",
+    "an artefact without a path": b'{"id": "x", "results": [{"test": "a", "artefacts": [{"name": "m"}]}]}',
+    "a begin that is no time": b'{"id": "x", "started": "yesterday"}',
+    "an environment that is a list": b'{"id": "x", "environment": ["a"]}',
+    "brackets without end": b"[" * 100_000,
 }
 
 
@@ -246,3 +257,12 @@ def test_a_directory_that_is_no_run(tmp_path: Path) -> None:
 def test_two_runs_of_one_second_are_two(tmp_path: Path) -> None:
     assert len({results.begin(tmp_path, Run("")) for _ in range(20)}) == 20
     assert until(lambda: os.listdir(tmp_path))
+
+
+def test_a_line_of_other_types_costs_itself_only(run: Path) -> None:
+    (run / "parts" / "gw0-1.jsonl").write_text(
+        '{"kind": "ended", "test": 7}\n{"kind": "expected", "count": "many"}\n{"kind": "board", "id": [1]}\n'
+        '{"kind": "ended", "test": "a", "outcome": "odd"}\n{"kind": "ended", "test": "b", "seconds": 1}\n'
+    )
+    assert [one.test for one in results.load(run).results] == ["b"]
+    assert [one.test for one in results.Follower(run).ended()] == ["b"]

@@ -44,7 +44,7 @@ def get(host: str, path: str, query: Mapping[str, str], login: Login | None, boa
         raise FleetError(what, cause=f"it answered {status} {http.client.responses.get(status, '')}")
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise FleetError(what, cause=f"it answered no JSON: {data[:100]!r}") from None
 
 

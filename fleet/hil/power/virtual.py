@@ -52,7 +52,9 @@ class Virtual(Driver[VirtualSettings]):
                 door.sendall(order)
                 with door.makefile("rb") as file:
                     answer = json.loads(file.readline(MAX_ANSWER))
-        except (OSError, ValueError) as error:
+                    if not isinstance(answer, dict):
+                        raise ValueError("no object")
+        except (OSError, ValueError, RecursionError) as error:
             hint = "is it running? python -m tools.virtual_board --help"
             raise UnreachableError(f"the virtual board {self.board} does not answer", hint, str(error)) from error
         if not answer.get("ok"):

@@ -50,8 +50,10 @@ class Shown:
         """For a page in the directory `place`."""
         return cls(run, os.path.relpath(directory.absolute(), place))
 
-    def link(self, path: str) -> str:
-        """The address of a file of the run."""
+    def link(self, path: str) -> str | None:
+        """The address of a file of the run; None for a path that leads out of it, which nobody should follow."""
+        if os.path.isabs(path) or os.path.normpath(path).split(os.sep)[0] == os.pardir:
+            return None
         return urllib.parse.quote(os.path.normpath(os.path.join(self.base, path)))
 
 

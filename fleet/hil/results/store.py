@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from fleet import files
 from fleet.errors import FleetError, NotFoundError
+from fleet.hil.results.checked import known
 from fleet.hil.results.model import BROKEN, INFRASTRUCTURE, Artefact, BoardFacts, Measurement, Result, Run
 
-T = TypeVar("T")
 BEGIN, RUN, PARTS = "begin.json", "run.json", "parts"
 MAX_FILE = 64 << 20  # bytes of one part or document
 _KEY = {"expected": "count", "board": "id", "begun": "test", "ended": "test"}  # what a line of that kind must have
@@ -123,10 +123,21 @@ def lines(directory: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _trees(data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
     """The last line of a process that died may be torn."""
     for line in data.splitlines():
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError, TypeError):
             tree = json.loads(line)
             if isinstance(tree, dict) and _KEY.get(str(tree.get("kind")), "?") in tree:
-                yield tree.pop("kind"), tree
+                yield _checked(str(tree.pop("kind")), tree)
+
+
+def _checked(kind: str, tree: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The same; TypeError when a value is of another type."""
+    if kind == "expected" and type(tree["count"]) is not int:
+        raise TypeError(kind)
+    if kind == "board":
+        known(BoardFacts, tree)
+    elif kind in ("begun", "ended"):
+        _result(tree)
+    return kind, tree
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -138,7 +149,7 @@ def _document(path: Path) -> dict[str, Any]:
         raise NotFoundError(
             f"{path.parent} is no run of a bench", hint="`fleet hil report` lists them", cause=cause
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FleetError(f"{path} is damaged", cause=str(error)) from error
     if not isinstance(tree, dict):
         raise FleetError(f"{path} is damaged", cause="it is no object")
@@ -148,23 +159,18 @@ def _document(path: Path) -> dict[str, Any]:
 def _run(path: Path) -> Run:
     tree = _document(path)
     try:
-        boards = [replace(_known(BoardFacts, row), tags=tuple(row.get("tags", ()))) for row in tree.get("boards", ())]
+        boards = [known(BoardFacts, row) for row in tree.get("boards", ())]
         results = map(_result, tree.get("results", ()))
-        return replace(_known(Run, tree), boards=tuple(boards), results=tuple(results))
+        return replace(known(Run, tree), boards=tuple(boards), results=tuple(results))
     except (TypeError, AttributeError) as error:
         raise FleetError(f"{path} is damaged", cause=str(error)) from error
 
 
 def _result(tree: Mapping[str, Any]) -> Result:
-    measurements = tuple(_known(Measurement, row) for row in tree.get("measurements", ()))
-    artefacts = tuple(_known(Artefact, row) for row in tree.get("artefacts", ()))
-    result = replace(_known(Result, tree), boards=tuple(tree.get("boards", ())))
+    result = known(Result, tree)
+    measurements = tuple(known(Measurement, row) for row in tree.get("measurements", ()))
+    artefacts = tuple(known(Artefact, row) for row in tree.get("artefacts", ()))
     return replace(result, measurements=measurements, artefacts=artefacts)
-
-
-def _known(kind: type[T], tree: Mapping[str, Any]) -> T:
-    """A dataclass from what it knows of a tree: documents of other versions can be read. TypeError when it is none."""
-    return kind(**{row.name: tree[row.name] for row in fields(kind) if row.name in tree})  # type: ignore[arg-type]
 
 
 def _new_directory(results: Path, name: str) -> Path:
