@@ -5,6 +5,7 @@ that is neither reset nor loader, and switching either off first would pass thro
 """
 
 import errno
+import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -16,7 +17,7 @@ from typing import Any, Self
 
 import serial
 
-from fleet.errors import FleetError, NotAllowedError, NotFoundError, TimedOutError, UnreachableError
+from fleet.errors import FleetError, NotAllowedError, NotFoundError, TimedOutError, UnreachableError, UsageError
 from fleet.flashing import signs
 from fleet.flashing.signs import Sign
 from fleet.flashing.text import LineReader, is_noise
@@ -317,8 +318,22 @@ def refusal(url: str, error: OSError) -> FleetError:
     if error.errno in (errno.EAGAIN, errno.EBUSY):
         held = ", ".join(holders(url)) or "another program"
         return UnreachableError(f"{url} is in use", hint="end that program first", cause=f"held by {held}")
+    if "://" not in url and not _is_serial(url):
+        return UsageError(f"{url} is no serial port", hint="fleet board list shows what is attached")
     hint = "check the address, and that the far end runs" if "://" in url else "unplug the board and plug it in again"
     return UnreachableError(f"{url} cannot be opened", hint=hint, cause=str(error))
+
+
+def _is_serial(path: str) -> bool:
+    """False for a file or another device that somebody took for a port; True when it cannot be seen."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return True
+    try:
+        return os.isatty(handle)
+    finally:
+        os.close(handle)
 
 
 def holders(url: str, proc: Path = Path("/proc")) -> list[str]:

@@ -12,7 +12,7 @@ import serial
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.errors import FleetError, NotAllowedError, NotFoundError, TimedOutError, UnreachableError
+from fleet.errors import FleetError, NotAllowedError, NotFoundError, TimedOutError, UnreachableError, UsageError
 from fleet.flashing import console, signs
 from fleet.flashing.console import Condition, Console, PortLostError, Report
 from fleet.flashing.text import LINE_MAX, LineReader
@@ -266,6 +266,13 @@ def test_a_port_that_cannot_be_opened_says_why(code: int) -> None:
     error = console.refusal("/dev/ttyUSB9", serial.SerialException(code, os.strerror(code)))
     assert type(error) is kind
     assert words in error.message + error.hint
+
+
+def test_a_file_that_somebody_took_for_a_port_is_named_as_that(tmp_path: Path) -> None:
+    (tmp_path / "ready").touch()
+    for path in ("/dev/null", str(tmp_path / "ready")):
+        with pytest.raises(UsageError, match="is no serial port"):
+            Console(path)
 
 
 @pytest.mark.parametrize("url", ["nothing://x", "/nonexistent/port", "socket://127.0.0.1:1"])
