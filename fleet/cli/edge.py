@@ -5,7 +5,9 @@ import gc
 import itertools
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,13 +89,30 @@ def _report(as_json: bool, tree: dict[str, Any]) -> None:
         click.echo(escaped(json.dumps({"error": tree}, ensure_ascii=False)), err=True)
         return
     tree, plain = _visible(tree), is_plain(sys.stderr)
-    lines = [_headed("Error", tree["message"], "red", plain)]
+    lines = [f"Error: {tree['message']}"]
     lines += [f"  {line}" for line in tree.get("cause", "").splitlines()]
     for name, why in tree.get("failed", {}).items():
-        lines += _reasons(name, why, plain)
+        lines += _reasons(name, why)
     if tree["hint"]:
-        lines.append(_headed("Hint", tree["hint"], "cyan", plain))
-    click.echo("\n".join(lines), err=True, color=not plain)
+        lines.append(f"Hint: {tree['hint']}")
+    if sys.stderr.isatty():
+        wide = shutil.get_terminal_size().columns
+        lines = [part for line in lines for part in _wrapped(line, wide)]
+    click.echo("\n".join(line if plain else _coloured(line) for line in lines), err=True, color=not plain)
+
+
+def _wrapped(line: str, wide: int) -> list[str]:
+    """A line as it fits a terminal, the rest of it indented; words are left whole, so that they can be copied."""
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    wide = max(40, wide)
+    return textwrap.wrap(line, wide, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _coloured(line: str) -> str:
+    for title, colour in (("Error:", "red"), ("Hint:", "cyan")):
+        if line.lstrip().startswith(title):
+            return line.replace(title, click.style(title[:-1], fg=colour, bold=True) + ":", 1)
+    return line
 
 
 def _visible(tree: Any) -> Any:
@@ -103,7 +122,7 @@ def _visible(tree: Any) -> Any:
     return visible(tree)
 
 
-def _reasons(name: str, why: Any, plain: bool) -> list[str]:
+def _reasons(name: str, why: Any) -> list[str]:
     """Why one of several failed: a text, or what, why, and what to try."""
     if isinstance(why, str):
         return [f"  {name}: {why}"]
@@ -111,11 +130,7 @@ def _reasons(name: str, why: Any, plain: bool) -> list[str]:
         f"  {name}: {why['message'].removeprefix(f'{name}: ')}",
         *(f"    {line}" for line in why.get("cause", "").splitlines()),
     ]
-    return [*lines, f"    {_headed('Hint', why['hint'], 'cyan', plain)}"] if why["hint"] else lines
-
-
-def _headed(title: str, text: str, colour: str, plain: bool) -> str:
-    return f"{title if plain else click.style(title, fg=colour, bold=True)}: {text}"
+    return [*lines, f"    Hint: {why['hint']}"] if why["hint"] else lines
 
 
 def _wants_json(args: Sequence[str]) -> bool:

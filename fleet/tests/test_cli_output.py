@@ -4,6 +4,7 @@ import io
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import click
 import pytest
@@ -17,6 +18,7 @@ from fleet.cli.output import Column, Output, View, moment
 from fleet.cli.types import plain_value
 from fleet.errors import FleetError, PartlyFailedError
 from fleet.tests.cli_rig import Screen
+from fleet.tests.cli_rig import run as run_fleet
 
 NOW = 1_800_000_000
 VIEW = View(
@@ -214,3 +216,16 @@ def test_an_error_moves_no_cursor(as_json: bool, text: str, capsys: pytest.Captu
     )
     assert run(command, ["--json"] if as_json else [], "fails") == PartlyFailedError.exit_code
     assert capsys.readouterr().err.replace("\n", "").isprintable()
+
+
+def test_an_error_fits_its_terminal_and_is_never_broken_within_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    deep = tmp_path / ("x" * 70)
+    shown = click.unstyle(run_fleet("node", "list", "--fleet", deep, tty=True).err)
+    assert str(deep) in shown
+    assert all(len(line) <= 60 or " " not in line.strip() for line in shown.splitlines())
+    assert any(line.startswith("  ") for line in shown.splitlines())
+    piped = run_fleet("node", "list", "--fleet", deep).err
+    assert " ".join(piped.split()) == " ".join(shown.split())
