@@ -25,8 +25,13 @@ def main(words: list[str]) -> int:
     options = command.read(words)
     if not options.detached:
         processes.end_with_parent(signal.SIGTERM)
-    options.directory.mkdir(parents=True, exist_ok=True)
-    with (options.directory / "lock").open("a") as lock:
+    try:
+        options.directory.mkdir(parents=True, exist_ok=True)
+        lock = (options.directory / "lock").open("a")
+    except OSError as error:
+        print(f"Error: {options.directory} cannot be a board: {error.strerror}", file=sys.stderr)
+        return 1
+    with lock:
         if not _taken(lock):
             print(f"Error: another virtual board runs in {options.directory}", file=sys.stderr)
             return 4

@@ -52,7 +52,7 @@ class Client:
                 answer += data
         except OSError as error:
             self.close()
-            raise BoardError(f"{self.path}: {error or type(error).__name__}") from None
+            raise _refusal(self.path, error) from None
         return _result(bytes(answer))
 
     async def aask(self, do: str, **values: Any) -> dict[str, Any]:
@@ -66,8 +66,8 @@ class Client:
                     answer = await reader.readline()
                 finally:
                     writer.close()
-        except (OSError, TimeoutError) as error:
-            raise BoardError(f"{self.path}: {error or type(error).__name__}") from None
+        except OSError as error:
+            raise _refusal(self.path, error) from None
         if not answer:
             raise BoardError(f"{self.path}: the board has ended")
         return _result(answer)
@@ -87,6 +87,12 @@ def short(path: Path) -> Iterator[str]:
         yield f"/proc/self/fd/{folder}/{path.name}"
     finally:
         os.close(folder)
+
+
+def _refusal(path: Path, error: OSError) -> BoardError:
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        return BoardError(f"{path}: no virtual board runs there")
+    return BoardError(f"{path}: {error.strerror or error or type(error).__name__}")
 
 
 def _order(do: str, values: dict[str, Any]) -> bytes:
@@ -110,7 +116,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.virtual_board.client", description=__doc__)
     parser.add_argument("board", type=Path, metavar="DIR", help="of the board")
     parser.add_argument("order", metavar="ORDER", help="see python -m tools.virtual_board --help")
-    parser.add_argument("values", nargs="*", metavar="key=value", help="JSON, or a text as it is")
+    parser.add_argument("values", nargs="*", default=[], metavar="key=value", help="JSON, or a text as it is")
     asked = parser.parse_args(words)
     values = {}
     for word in asked.values:

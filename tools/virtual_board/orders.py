@@ -1,6 +1,7 @@
 """The orders of the control socket, as `python -m tools.virtual_board --help` lists them."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -39,10 +40,12 @@ class Orders:
         """One order and its answer."""
         if name not in self._table:
             raise ValueError(f"no order {name!r}: one of {', '.join(self._table)}")
+        order = self._table[name]
         try:
-            return await self._table[name](**values)
-        except TypeError as error:  # a value that is missing, or one too many
-            raise ValueError(f"order {name!r}: {str(error).rpartition('() ')[2]}") from None
+            inspect.signature(order).bind(**values)
+        except TypeError:  # a value that is missing, or one too many
+            raise ValueError(f"order {name!r} takes {_values(order)}, not {' '.join(values) or 'none'}") from None
+        return await order(**values)
 
     async def _status(self) -> Answer:
         board = self._board
@@ -93,14 +96,14 @@ class Orders:
         return await self._board.cut_after(after, keep)
 
     async def _wait(self, state: str | list[str], timeout_s: float = PATIENCE_S) -> Answer:
-        states = {State(name) for name in ([state] if isinstance(state, str) else state)}
+        states = {_state(name) for name in ([state] if isinstance(state, str) else state)}
         async with asyncio.timeout(float(timeout_s)):
             await self._board.reached(states)
         return {"state": self._board.state}
 
     async def _rate(self, x: float) -> Answer:
-        if not 0 < float(x) <= 1e6:
-            raise ValueError("a rate is above 0")
+        if isinstance(x, bool) or not isinstance(x, int | float) or not 0 < x <= 1e6:
+            raise ValueError(f"x is a number above 0, not {x!r}")
         self._board.set_rate(float(x))
         return {}
 
@@ -146,6 +149,20 @@ class Orders:
     def _needs_power(self) -> None:
         if self._board.state is State.OFF:
             raise ValueError("the board has no power")
+
+
+def _values(order: Callable[..., Awaitable[Answer]]) -> str:
+    """`after [keep]`: the values of an order, those with brackets if need be."""
+    found = inspect.signature(order).parameters.values()
+    names = [one.name if one.default is one.empty else f"[{one.name}]" for one in found]
+    return " ".join(names) or "no values"
+
+
+def _state(name: str) -> State:
+    try:
+        return State(name)
+    except ValueError:
+        raise ValueError(f"no state {name!r}: one of {', '.join(State)}") from None
 
 
 def _number(value: object, name: str) -> int:

@@ -136,10 +136,12 @@ NONSENSE = {
     "an unknown order": ("explode", {}, "no order 'explode'"),
     "a value that is missing": ("cut", {}, "after"),
     "a value too many": ("reset", {"hard": True}, "hard"),
+    "values that are none of its own": ("fault", {"part": "sen66"}, "takes part name value, not part"),
     "a cut in the past": ("cut", {"after": 0}, "counts from 1"),
     "a number that is none": ("leap", {"s": "soon"}, "whole number"),
-    "an unknown state": ("wait", {"state": "happy"}, "happy"),
+    "an unknown state": ("wait", {"state": "happy"}, "no state 'happy': one of off, reset"),
     "a rate of nothing": ("rate", {"x": 0}, "above 0"),
+    "a rate that is no number": ("rate", {"x": "fast"}, "a number above 0, not 'fast'"),
     "both kinds of air": ("wifi", {"present": True, "networks": {}}, "either"),
     "an unknown trouble": ("trouble", {"name": "smoke"}, "smoke"),
 }

@@ -110,7 +110,14 @@ def test_the_client_of_the_shell(tmp_path):
         done = run("python", "-m", "tools.virtual_board.client", str(tmp_path / "b1"), "explode")
         assert (done.returncode, "no order 'explode'" in done.stderr) == (1, True)
     done = run("python", "-m", "tools.virtual_board.client", str(tmp_path / "b1"), "status")
-    assert done.returncode == 1
+    assert (done.returncode, "no virtual board runs there" in done.stderr) == (1, True)
+
+
+def test_a_place_where_no_directory_can_be_is_told_in_a_line(tmp_path):
+    (tmp_path / "file").touch()
+    done = run("python", "-m", "tools.virtual_board", "--dir", str(tmp_path / "file" / "b1"))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "cannot be a board: Not a directory" in done.stderr
 
 
 def test_control_lines_that_are_no_orders_are_answered_and_end_nothing(tmp_path):
