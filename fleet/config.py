@@ -251,7 +251,7 @@ def load(directory: Path) -> Config:
         raise NotAllowedError(f"cannot read {path}", hint=hint, cause=error.strerror or "") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}", cause=error.strerror or str(error)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, or beyond what its reader takes, too
         raise ConfigError(
             f"{path} is not TOML", hint="correct that line, or take the file from a backup", cause=str(error)
         ) from error

@@ -133,7 +133,7 @@ def _toml(text: str) -> Iterator[_Row]:
     """The [[board]] tables of a TOML file over its [defaults]."""
     try:
         tree = tomllib.loads(text, parse_float=str)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond what its reader takes, too
         raise UsageError(str(error)) from None
     for name in tree:
         if name not in ("board", "defaults"):

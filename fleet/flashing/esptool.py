@@ -163,7 +163,7 @@ class Esptool:
     ) -> list[str]:
         """What esptool said, line by line. A failure is an error, unless it is about `may_fail`."""
         wanted = self._options
-        command = [sys.executable, "-m", "esptool", "--port", self.url, "--chip", wanted.chip]
+        command = [sys.executable, "-P", "-m", "esptool", "--port", self.url, "--chip", wanted.chip]
         command += ["--baud", str(baud or wanted.baud), "--before", wanted.before, "--after", after or wanted.after]
         command += ["--no-stub"] if wanted.no_stub else []
         said: list[str] = []

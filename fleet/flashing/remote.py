@@ -97,7 +97,7 @@ class Remote:
         return self._mpremote("soft-reset" if fresh else "resume", "run", "/dev/stdin", program=program)
 
     def _mpremote(self, *words: str, program: str) -> str:
-        command = (sys.executable, "-m", "mpremote", "connect", self.url, *words)
+        command = (sys.executable, "-P", "-m", "mpremote", "connect", self.url, *words)
         try:
             done = child.run(command, program, self._timeout_s, self._environ)
         except TimedOutError:

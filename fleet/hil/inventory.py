@@ -144,7 +144,7 @@ def load(path: Path) -> Bench:
         raise NotFoundError(f"no bench in {where}", hint=hint) from None
     except OSError as error:
         raise ConfigError(f"cannot read {where}", cause=error.strerror or str(error)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, or beyond what its reader takes, too
         raise ConfigError(f"{where} is not TOML", hint="correct that line", cause=str(error)) from error
     return parse(tree, where.absolute())
 

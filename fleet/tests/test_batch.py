@@ -110,6 +110,8 @@ def test_a_mistake_in_a_csv_file_is_named_with_line_and_column(mistake: str) -> 
 
 TOML_MISTAKES = {
     "no TOML": ("[[board]\n", "line 1"),
+    "brackets without end": ("x = " + "[" * 100_000, "recursion"),
+    "a number without end": ("x = " + "9" * 5000, "limit"),
     "a kind that there is not": (
         '[[board]]\nnode = "air-1"\nmac = "240ac4000001"\nkind = "noise"\n',
         "line 4, column 8: kind",

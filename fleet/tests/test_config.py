@@ -27,6 +27,7 @@ REFUSED = {
     "a list with a number": ("[nodes]\nntp = [1]", "nodes.ntp must be a list of texts", "it is [1]"),
     "a broker without a port": ('[nodes]\nbrokers = ["a"]', "nodes.brokers must be a list", 'it is ["a"]'),
     "no TOML": ("[broker\nport = 1", "is not TOML", "line 1"),
+    "brackets without end": ("x = " + "[" * 20_000, "is not TOML", "recursion"),
 }
 
 

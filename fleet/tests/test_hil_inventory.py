@@ -106,6 +106,8 @@ MISTAKES = {
     "no board at all": ('[bench]\nname = "x"\n', "has no board", "[[board]]"),
     "a board section in single brackets": ('[board]\nid = "a"\n', "has no board", "[[board]]"),
     "no TOML": ("[[board]\n", "is not TOML", "line"),
+    "brackets without end": ("x = " + "[" * 100_000, "is not TOML", "line"),
+    "a number without end": ("x = " + "9" * 5000, "is not TOML", "line"),
 }
 
 

@@ -17,6 +17,7 @@ from fleet.errors import FleetError, TimedOutError, UnreachableError, Verificati
 from fleet.flashing import child, keep
 from fleet.flashing.child import FloodError
 from fleet.flashing.console import Condition, Console, PortLostError
+from fleet.flashing.esptool import Esptool
 from fleet.flashing.remote import FILE_MAX, BoardError, Remote
 from fleet.tests import board_rig
 from fleet.tests.rig import wait_for
@@ -268,3 +269,14 @@ def test_a_program_that_never_stops_talking_fills_no_memory(monkeypatch: pytest.
     monkeypatch.setattr(child, "run", lambda *rest: run(talker, *rest[1:]))
     with pytest.raises(BoardError, match="without an end"):
         Remote("/dev/talker").ask("answer = {}")
+
+
+def test_what_lies_in_the_directory_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mpremote", "esptool", "serial"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'run')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnreachableError, match="no port"):
+        Remote(str(tmp_path / "none")).ask("answer = {}")
+    with pytest.raises(UnreachableError, match="no port"):
+        Esptool(str(tmp_path / "none")).look()
+    assert not (tmp_path / "run").exists()

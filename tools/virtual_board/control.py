@@ -28,8 +28,8 @@ class ControlServer:
         sock = socket.socket(socket.AF_UNIX)
         with short(self._path) as name:
             sock.bind(name)
+        self._path.chmod(0o600)  # before anybody can connect
         self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=LINE_MAX)
-        self._path.chmod(0o600)
 
     def close(self) -> None:
         """Stop listening."""
@@ -53,7 +53,7 @@ class ControlServer:
             if not isinstance(order, dict) or not isinstance(order.get("do"), str):
                 raise ValueError('an order is {"do": NAME, ...}')
             return {"ok": True, **await self._handle(order.pop("do"), order)}
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             return {"ok": False, "error": str(error) or type(error).__name__}
         except TimeoutError:
             return {"ok": False, "error": "no answer in the time allowed"}
