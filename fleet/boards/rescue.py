@@ -45,7 +45,8 @@ class Rescue:
                 found = cbor2.loads(file.read(_MAX))
         except (OSError, ValueError):  # cbor2's errors are ValueErrors
             return {}
-        return {str(path): bytes(data) for path, data in found.items()} if isinstance(found, dict) else {}
+        rows = found.items() if isinstance(found, dict) else ()
+        return {path: data for path, data in rows if isinstance(path, str) and isinstance(data, bytes)}
 
     def forget(self, mac: str) -> None:
         """The board has it all itself."""
