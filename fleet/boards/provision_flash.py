@@ -73,7 +73,7 @@ def _flash_one(
         done = flash_node(desk, seen.url, spec, wish, lambda step: notify(spec.node, step), environ, stop)
     except FleetError as error:
         return Outcome(spec, FAILED, seen.url, error=error)
-    if done.report is None:
+    if wish.dry_run or done.report is None:  # what a board reports in a dry run is what it was before
         return Outcome(spec, PLANNED, seen.url)
     node = desk.store.nodes.get(spec.node)
     return Outcome(spec, action, seen.url, Provisioned(node, seen.url, action, done.report))

@@ -129,7 +129,9 @@ def _accepted(one: "Claimed", view: "NodeView", name: str | None) -> dict[str, A
 @click.option("--kind", type=click.Choice(("air", "light")), required=True, help="What they are to be.")
 @click.option("--board", metavar="NAME", required=True, help="The pin map.")
 @click.option("--as", "name", metavar="NODE", help="The id that it asks for, of one board; else KIND-MAC.")
-@click.option("--days", type=click.IntRange(1, 36500), help="How long they are valid; else as fleet.toml says.")
+@click.option(
+    "--days", metavar="N", type=click.IntRange(1, 36500), help="How long they are valid; else as fleet.toml says."
+)
 @click.option("--wifi-ssid", metavar="NAME", default="", envvar="LUMENAIR_WIFI_SSID", help="The network.")
 @click.option(
     "--wifi-psk-file",
@@ -167,10 +169,12 @@ def ticket(
     can ask in the board's name, though nobody becomes a node without `fleet node accept`.
     """
     from fleet import claims
+    from fleet.boards import wish
     from fleet.model import Kind
 
     if name and len(macs) != 1:
         raise UsageError("--as names one node, and these are several boards", hint="leave it out")
+    wish.pins(None, board, kind)  # refuses a pin map that is none, or is for another kind of node
     psk = _psk(psk_file)
     wanted = [
         claims.TicketRequest(claims.mac_of(mac), batch, Kind(kind), board, name or "", days or 0, wifi_ssid, psk)

@@ -87,6 +87,11 @@ def test_from_nothing_to_a_node_and_to_nothing_again(tmp_path: Path, shelf: Path
         assert (seen["node"], seen["kind"], seen["board"]) == ("air-7", "air", "esp32_air")
         assert seen["manifest"] == row["manifest"]
 
+        words = ("--kind", "air", "--wifi-ssid", "city", "--fleet", tmp_path / "fleet", "--flash", "--dry-run")
+        planned = run("board", "provision", "air-8", *words, "--json")
+        assert (planned.code, planned.json["boards"][0]["action"]) == (0, "planned"), planned.err
+        assert run("node", "show", "air-8", "--fleet", tmp_path / "fleet").code == 3
+
         wrong = run("board", "flash", "--kind", "light", "--force", "--yes")
         assert wrong.code == 2
         assert "air-7" in wrong.err

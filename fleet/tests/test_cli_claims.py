@@ -113,6 +113,9 @@ REFUSED: dict[str, tuple[tuple[str, ...], int]] = {
     "a filter that is none": (("accept", "--where", "batch=", "--yes"), 2),
     "a command to a board that waits": (("command", "identify", "air-17"), 4),
     "a configuration of a board that waits": (("config", "set", "air-17", "interval_s=30", "--yes"), 4),
+    "a ticket for a kind that the pin map is not for": (
+        ("ticket", "240ac4000001", "--batch", "b", "--kind", "air", "--board", "esp32_light", "--out", "t"), 2,
+    ),
     "a ticket for no chip": (("ticket", "x", "--batch", "b", "--kind", "air", "--board", "b", "--out", "t"), 2),
     "one id for two tickets": (
         ("ticket", "240ac4000001", "240ac4000002", "--as", "a-1", "--batch", "b", "--kind", "air", "--board", "b",
