@@ -64,7 +64,10 @@ def command(ports: Sequence[str], probe: bool, out: Output) -> None:
     with board_progress.awaited("asking them", out):
         outcomes = {one.port.url: one for one in work}
     hint = "No board is attached. Is the USB cable one for data? FLEET_PORTS names further ports."
-    out.rows(LISTED, [_row(outcomes[port.url]) for port in found], empty=hint)
+    rows = [_row(outcomes[port.url]) for port in found]
+    out.rows(LISTED, rows, empty=hint)
+    if not probe and any(not row["chip"] and not row["error"] for row in rows):
+        out.note("Boards without a program do not know their chip: --probe asks the loader, and resets them.")
 
 
 def _row(outcome: "Outcome[Seen]") -> Mapping[str, Any]:

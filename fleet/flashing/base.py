@@ -173,7 +173,10 @@ class Shelf:
     """The base images of this computer: one file that was named, or the directory of downloaded ones."""
 
     def __init__(self, directory: Path, wanted: str = "", sha256: str = "") -> None:
-        """`wanted` is a path, a version (1.26.1), a variant and version (OTA-1.26.1), or nothing for the newest."""
+        """`wanted` is a path, a version (1.26.1), a variant and version (OTA-1.26.1), or nothing for the newest.
+
+        A file that is named is read and checked at once, before any board is asked.
+        """
         self._directory = directory
         self._sha256 = sha256
         version = _WANTED.fullmatch(wanted)
@@ -182,6 +185,8 @@ class Shelf:
         if sha256 and not wanted:
             raise UsageError("a digest without a file", hint="name the file with --micropython")
         self._read: dict[Path, Base] = {}
+        if self._file is not None:
+            self._load(self._file)
 
     @property
     def is_named(self) -> bool:
