@@ -8,15 +8,15 @@ is that one; and the same once more makes it what was wanted.
 `python -m tools.powercut.flashing` is a worker, as tools/powercut/device/main.py is one.
 """
 
-import contextlib
 import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fleet.errors import VerificationError
 from fleet.flashing import base, image, layout, partitions
@@ -27,13 +27,16 @@ from protocol.identity import PATH
 from tools.powercut.device.choice import Bad, Choice
 from tools.powercut.device.telling import Teller
 from tools.powercut.workers import FLASHING
-from tools.sim.flash import BLOCK
+from tools.sim.flash import BLOCK, Ram
 from tools.sim.world import hash32
 from tools.virtual_board import base as virtual
 from tools.virtual_board import boot
 from tools.virtual_board.chips import CHIPS
-from tools.virtual_board.flash import Cut, FlashChip, PowerCut
+from tools.virtual_board.flash import FlashChip
 from tools.virtual_board.loader.writer import Writer
+
+if TYPE_CHECKING:
+    from tools.powercut.device.choice import Cut
 
 CHIP = "esp32"
 FLASH = 4 << 20
@@ -44,22 +47,54 @@ _MODULE = 9000  # bytes of the largest module
 _MANIFEST = image.SLOT + manifest.PATH
 
 
+class Cuts:
+    """The power fails within every operation, as Cutter of tools/powercut/device/chip.py has it."""
+
+    def __init__(
+        self, keeps: Callable[[int, int], Iterable[int]], after: Callable[[int, int], object] = lambda *_: None
+    ) -> None:
+        self.operations = 0
+        self.keeps = keeps
+        self.after = after
+
+
 class Chip(FlashChip):
-    """A flash with marks to go back to; `sizes` are those of all operations so far."""
+    """A flash in memory (its file stays blank), with marks to go back to; `cuts` are made in what is written."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, FLASH, path.with_suffix(".log"))
-        self.sizes: list[int] = []
+        self.cuts: Cuts | None = None
+        self.ram = Ram(size=FLASH)
         self._marks: list[dict[int, bytes]] = []
         self.begin()
 
+    def read_into(self, at: int, buffer: bytearray | memoryview) -> None:
+        """Fill `buffer` with the bytes from `at`."""
+        self.ram.read_into(at, buffer)
+
+    def read(self, at: int, size: int) -> bytes:
+        """`size` bytes from `at`, copied once."""
+        return bytes(memoryview(self.ram.data)[at : at + size])
+
     def write(self, at: int, data: bytes | bytearray | memoryview) -> None:
-        """Replace the bytes from `at`."""
-        self.sizes.append(len(data))
+        """Replace the bytes from `at`, with a cut before, within and after it."""
+        cuts = self.cuts
+        if cuts is not None:
+            cuts.operations += 1
+            for keep in cuts.keeps(cuts.operations, len(data)):
+                self.cuts = None
+                self.mark()
+                self._put(at, data[:keep])
+                cuts.after(cuts.operations, keep)
+                self.rollback()
+            self.cuts = cuts
+        self._put(at, data)
+
+    def _put(self, at: int, data: bytes | bytearray | memoryview) -> None:
         if self._marks and data:
             for block in range(at // BLOCK, (at + len(data) - 1) // BLOCK + 1):
                 self._marks[-1].setdefault(block, self.read(block * BLOCK, BLOCK))
-        super().write(at, data)
+        self.ram.write(at, data)
 
     def mark(self) -> None:
         """Remember what is there now."""
@@ -68,7 +103,7 @@ class Chip(FlashChip):
     def rollback(self) -> None:
         """Back to what was there at the latest mark."""
         for block, data in self._marks.pop().items():
-            super().write(block * BLOCK, data)
+            self.ram.write(block * BLOCK, data)
 
 
 @dataclass(frozen=True)
@@ -116,8 +151,9 @@ class Session:
         self._stub = stub
         self._pieces = after.pieces(before is not None)
 
-    def carry_out(self, chip: FlashChip) -> None:
-        """Write every piece whose MD5 is not that of the flash; PowerCut when the power fails."""
+    def carry_out(self, chip: Chip, cuts: Cuts | None = None) -> None:
+        """Write every piece whose MD5 is not that of the flash, with these cuts in it."""
+        chip.cuts = cuts
         if self.before is not None:
             chip.erase(*layout.root(self.after.vfs))
         for piece, digest in self._pieces:
@@ -125,6 +161,7 @@ class Session:
                 writer = Writer(chip, piece.offset, len(piece.data), _WRITE, not self._stub)
                 for number, at in enumerate(range(0, len(piece.data), _WRITE)):
                     writer.block(number, piece.data[at : at + _WRITE])
+        chip.cuts = None
 
 
 def sessions() -> list[Session]:
@@ -146,49 +183,46 @@ class Flashing:
         self._on_cut = on_cut
 
     def run(self, plan: Sequence[Session]) -> None:
-        """Cut each session, then carry it out."""
-        bounds = self._measure(plan)
-        self._choice.plan(self._chip.sizes)
-        sizes = list(self._chip.sizes)
-        self.operations = len(sizes)
-        for session, (begin, end) in zip(plan, pairwise(bounds), strict=True):
-            for number in range(begin, end):
-                for keep in self._choice.keeps(number + 1, sizes[number]):
-                    self._cut(session, (number + 1, keep), number - begin)
-            session.carry_out(self._chip)
+        """Once to see what there is, once with every cut."""
+        sizes: list[int] = []
 
-    def _measure(self, plan: Sequence[Session]) -> list[int]:
-        """At which operation each session begins, and the last one ends."""
-        bounds = [0]
+        def look(_: int, size: int) -> Iterable[int]:
+            sizes.append(size)
+            return ()
+
         self._chip.mark()
-        for session in plan:
-            session.carry_out(self._chip)
-            bounds.append(len(self._chip.sizes))
+        self._perform(plan, look)
         self._chip.rollback()
-        return bounds
+        self._choice.plan(sizes)
+        self.operations = len(sizes)
+        self._perform(plan, self._choice.keeps)
 
-    def _cut(self, session: Session, cut: tuple[int, int], done: int) -> None:
+    def _perform(self, plan: Sequence[Session], keeps: Callable[[int, int], Iterable[int]]) -> None:
+        cuts = Cuts(keeps)
+        for session in plan:
+            cuts.after = partial(self._first, session)
+            session.carry_out(self._chip, cuts)
+
+    def _first(self, session: Session, number: int, keep: int) -> None:
+        """The power has failed; while the board is flashed again, it may fail once more."""
+        cut = number, keep
+        second = Cuts(partial(self._choice.second, cut), lambda *again: self._judge(session, cut, again, None))
+        self._judge(session, cut, None, second)
+
+    def _judge(self, session: Session, cut: "Cut", again: "Cut | None", cuts: Cuts | None) -> None:
         chip = self._chip
         chip.mark()
-        chip.cut = Cut(chip.operations + done + 1, cut[1])
-        chip.begin()
-        with contextlib.suppress(PowerCut):
-            session.carry_out(chip)
-        chip.cut = None
-        chip.begin()
-        chip.mark()
-        text = fault(chip, session)
+        text = fault(chip, session, cuts)
         chip.rollback()
         if text:
-            self._on_bad(Bad(cut, None, text, bytearray(chip.read(0, chip.size))))
-        chip.rollback()
+            self._on_bad(Bad(cut, again, text, chip.ram.data))
         self._on_cut()
 
 
-def fault(chip: FlashChip, session: Session) -> str:
-    """What is wrong after a cut in that session, or nothing; the session is then carried out again."""
+def fault(chip: Chip, session: Session, cuts: Cuts | None) -> str:
+    """What is wrong after a cut in that session, or nothing; the session is then carried out again, with these cuts."""
     text = _what_starts(chip, session)
-    session.carry_out(chip)
+    session.carry_out(chip, cuts)
     wanted = session.after
     try:
         boot.load(CHIPS[CHIP], chip)
@@ -198,7 +232,7 @@ def fault(chip: FlashChip, session: Session) -> str:
     return text or ("" if found == wanted.files else "flashing again leaves other files")
 
 
-def _what_starts(chip: FlashChip, session: Session) -> str:
+def _what_starts(chip: Chip, session: Session) -> str:
     """A board that starts has a whole MicroPython; a program that says which one it is is that one."""
     goals = [goal for goal in (session.before, session.after) if goal is not None]
     try:
@@ -216,9 +250,14 @@ def _what_starts(chip: FlashChip, session: Session) -> str:
 
 
 def _what_runs(files: dict[str, bytes], goals: Sequence[Goal]) -> str:
+    """A root that is written in part has its first entries, the last of them empty. Without stage 0 no program says
+    which one it is, and without an identity it says that it has none."""
+    if not all(files.get("/" + name) for name in STAGE_0):
+        return ""
     for goal in goals:
+        lacking = {PATH: goal.files[PATH]}
         if files.get(_MANIFEST) == goal.files[_MANIFEST]:
-            wrong = [path for path, data in goal.files.items() if files.get(path) != data]
+            wrong = [path for path, data in goal.files.items() if (files.get(path) or lacking.get(path)) != data]
             return f"it says that it runs a program, and {', '.join(wrong)} is another one" if wrong else ""
     return ""
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from fleet.flashing import layout
 from tools.interpreter import ROOT
 from tools.powercut import flashing
 from tools.powercut.__main__ import OPERATIONS, main
-from tools.powercut.device.choice import Choice
+from tools.powercut.device.choice import Bad, Choice
 from tools.powercut.workers import PROGRAM
 
 CARELESS = """
@@ -72,25 +73,54 @@ def test_a_worker_that_fails_says_why(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "no such thing" in capsys.readouterr().err
 
 
-def cut_flashing(tmp_path: Path, sample: int) -> list[str]:
-    """What about so many cuts of flashing show."""
-    found: list[str] = []
+class Fine(Choice):
+    """Only the end of the last session, which writes the root, but every few bytes of it."""
+
+    def keeps(self, number: int, size: int) -> list[int]:
+        """The cuts to make in that operation."""
+        return list(range(0, min(size, 1024), 7)) if number > self.count - 3 else []
+
+    def plan(self, sizes: list[int]) -> None:
+        """There are operations of these sizes."""
+        self.count = len(sizes)
+
+
+def cut_flashing(tmp_path: Path, **choice: Any) -> list[Bad]:
+    """What the chosen cuts of flashing show."""
+    return cut_flashing_by(tmp_path, Choice(**choice))
+
+
+def cut_flashing_by(tmp_path: Path, choice: Choice) -> list[Bad]:
+    """What the cuts that are chosen show."""
+    found: list[Bad] = []
     chip = flashing.Chip(tmp_path / "flash.bin")
-    flashing.Flashing(chip, Choice(sample=sample), lambda bad: found.append(bad.text), lambda: None).run(
-        flashing.sessions()
-    )
+    flashing.Flashing(chip, choice, found.append, lambda: None).run(flashing.sessions())
     chip.close()
     return found
 
 
 def test_a_board_is_whole_or_nothing_while_it_is_flashed(tmp_path: Path) -> None:
-    assert cut_flashing(tmp_path, 60) == []
+    assert cut_flashing(tmp_path, sample=60) == []
+
+
+def test_a_root_that_is_written_in_part_makes_no_node(tmp_path: Path) -> None:
+    assert cut_flashing_by(tmp_path, Fine()) == []
 
 
 def test_a_root_that_comes_first_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pieces = layout.pieces
     monkeypatch.setattr(layout, "pieces", lambda *parts: sorted(pieces(*parts), key=lambda piece: piece.offset))
-    assert any("says that it runs" in text for text in cut_flashing(tmp_path, 200))
+    assert any("says that it runs" in bad.text for bad in cut_flashing(tmp_path, sample=200))
+
+
+def test_a_root_that_stays_is_caught_and_one_cut_of_flashing_or_two_can_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "root", lambda offset: (offset, 0))
+    found = cut_flashing(tmp_path, sample=60)
+    for first in (next(bad for bad in found if not bad.again), next(bad for bad in found if bad.again)):
+        again = cut_flashing(tmp_path, at=first.cut[0], keep=first.cut[1], again=first.again)[-1]
+        assert (again.cut, again.again, again.text) == (first.cut, first.again, first.text)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from tools.sim.flash import BLOCK, Flash, PowerCut
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from typing import Any
 
     from tools.sim.flash import Buffer
 
@@ -47,6 +48,23 @@ class Chip:
             self.data[block * BLOCK : (block + 1) * BLOCK] = data
 
 
+def _reader(content: bytearray) -> "Callable[[int, bytearray | memoryview, int], None]":
+    """What fills a buffer from an offset within a block. Each boot calls it thousands of times: what it needs are its
+    locals, which are found at once."""
+
+    def readblocks(
+        block: int,
+        buffer: "bytearray | memoryview",
+        offset: int,
+        data: memoryview = memoryview(content),  # noqa: B008 - once is what is wanted
+        size: "Callable[[Any], int]" = len,
+    ) -> None:
+        at = block * BLOCK + offset
+        buffer[:] = data[at : at + size(buffer)]
+
+    return readblocks
+
+
 class Cutter:
     """The flash of a program whose power fails within every operation, again and again.
 
@@ -62,12 +80,7 @@ class Cutter:
         self._flash = Flash(chip)
         self._keeps = keeps
         self._after = after
-        self._bytes = memoryview(chip.data)
-
-    def readblocks(self, block: int, buffer: "bytearray | memoryview", offset: int = 0) -> None:
-        """Fill `buffer` from `offset` within `block`. Nothing is called as often: no call from here."""
-        at = block * BLOCK + offset
-        buffer[:] = self._bytes[at : at + len(buffer)]
+        self.readblocks = _reader(chip.data)
 
     def writeblocks(self, block: int, buffer: "Buffer", offset: int = 0) -> None:
         """Program, with a cut before, within and after it."""

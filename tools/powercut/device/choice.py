@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     Cut = tuple[int, int]  # within which flash operation, after how many bytes of it
 
-_AGAIN_EVERY = 40  # of so many flash operations of the boots after cuts, one is cut as well
+_AGAIN_EVERY = 20  # of so many flash operations of the boots after cuts, one is cut as well
 
 
 class Choice:

@@ -17,10 +17,10 @@ class BadError(Exception):
     """Something is not true that must be; the text says what."""
 
 
-def expect(condition: object, text: str) -> None:
-    """BadError(text) unless the condition holds."""
+def expect(condition: object, text: str, *values: "Any") -> None:
+    """BadError(text, with these values in it) unless the condition holds."""
     if not condition:
-        raise BadError(text)
+        raise BadError(text.format(*values))
 
 
 def short(value: "Any") -> str:
@@ -73,8 +73,8 @@ class Facts:
     def check(self, name: str, value: "Any") -> None:
         """BadError unless the state, where anything is known of it, has an allowed value."""
         allowed = self.allowed(name)
-        ok = not allowed or value in allowed
-        expect(ok, "{} is {}, not one of {}".format(name, short(value), [short(other) for other in allowed]))
+        if allowed and value not in allowed:
+            raise BadError("{} is {}, not one of {}".format(name, short(value), [short(other) for other in allowed]))
 
     # -- entries --
 
@@ -96,7 +96,7 @@ class Facts:
 
     def entry(self, key: "Key") -> bytes:
         """The bytes of an entry; BadError for one that nobody ever made."""
-        expect(key in self._entries, "entry {} was never made".format(key))
+        expect(key in self._entries, "entry {} was never made", key)
         return self._entries[key][1]
 
     def check_entries(self, found: "dict[Key, bytes]") -> None:
@@ -107,4 +107,4 @@ class Facts:
                 oldest = min([key for key in found if self._entries[key][0] == kind])
                 expect(max([key for key in lost if lost[key] == kind]) < oldest, "a newer entry went before an older")
         else:
-            expect(not lost, "{} entries lost, first {}".format(len(lost), min(lost) if lost else None))
+            expect(not lost, "{} entries lost, first {}", len(lost), min(lost) if lost else None)

@@ -79,7 +79,7 @@ class Run:
         self._start()
         if self.app is not None:
             number = self.app.boots.boot
-            expect(number > facts.boot, "boot number {} after {}".format(number, facts.boot))
+            expect(number > facts.boot, "boot number {} after {}", number, facts.boot)
             if self.app.boots.stored:
                 facts.boot = number
             facts.trials += 1 if self.app.slots.on_trial else 0
@@ -167,7 +167,7 @@ class Run:
         found = {(batch.boot, header(entry)[0]): entry for entry in batch.entries}
         for key, entry in found.items():
             made = self.facts.entry(key)
-            expect(entry in (made, dated(made, item.zero_s)), "entry {} is not what was made".format(key))
+            expect(entry == made or entry == dated(made, item.zero_s), "entry {} is not what was made", key)
             self.facts.acknowledged(key)
         outbox.done(item)
         return found

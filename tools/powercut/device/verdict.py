@@ -32,7 +32,7 @@ def boots(run: "Run") -> None:
     run.facts.check("identity", run.files.read(PATH))
     run.facts.check("config", state_of(run.app.config))
     run.facts.check("slot", (run.slot, run.app.slots.on_trial))
-    expect(run.facts.trials <= TRIES, "the slot on trial has run {} times".format(run.facts.trials))
+    expect(run.facts.trials <= TRIES, "the slot on trial has run {} times", run.facts.trials)
 
 
 def survives(run: "Run") -> None:
@@ -44,8 +44,8 @@ def survives(run: "Run") -> None:
     _line(run, len([key for key in found if key[0] != run.app.boots.boot]) + evicted)
     _boot_event(run, found)
     outbox = run.app.outbox
-    expect(outbox.damaged == 0, "{} damaged segments".format(outbox.damaged))
-    expect(outbox.used == 0, "{} bytes of the outbox are in use when it is empty".format(outbox.used))
+    expect(outbox.damaged == 0, "{} damaged segments", outbox.damaged)
+    expect(outbox.used == 0, "{} bytes of the outbox are in use when it is empty", outbox.used)
 
 
 def goes_on(run: "Run") -> None:
@@ -61,7 +61,7 @@ def _drained(run: "Run") -> "dict[Key, bytes]":
     batch = run.acknowledge()
     while batch:
         for key, entry in batch.items():
-            expect(key not in found, "entry {} comes twice in one run".format(key))
+            expect(key not in found, "entry {} comes twice in one run", key)
             found[key] = entry
         batch = run.acknowledge()
     return found
@@ -73,7 +73,7 @@ def _state(run: "Run") -> None:
     state = State.decode(app.reporter.state().encode())
     told = state.boot, state.slot, state.config_applied, state.config_desired, state.config_error
     true = app.boots.boot, run.slot, app.config.applied, app.config.desired, app.config.error
-    expect(told == true, "the state says {} and {} is true".format(told, true))
+    expect(told == true, "the state says {} and {} is true", told, true)
 
 
 def said(run: "Run") -> "dict[str, Any]":
@@ -90,7 +90,7 @@ def _line(run: "Run", waiting: int) -> None:
     app, line = run.app, said(run)
     true = {"node": app.identity.node, "slot": run.slot, "boot": app.boots.boot, "state": NODE, "waiting": waiting}
     for name, value in true.items():
-        expect(line[name] == value, "the report line says {} {!r} and {!r} is true".format(name, line[name], value))
+        expect(line[name] == value, "the report line says {} {!r} and {!r} is true", name, line[name], value)
 
 
 def _boot_event(run: "Run", found: "dict[Key, bytes]") -> None:
@@ -99,9 +99,9 @@ def _boot_event(run: "Run", found: "dict[Key, bytes]") -> None:
     entry = found.get((app.boots.boot, 0))
     expect(entry, "this boot was not announced")
     event = Event.decode(entry or b"")
-    expect(event.code == events.BOOT, "the first event is {}".format(event.code))
+    expect(event.code == events.BOOT, "the first event is {}", event.code)
     boot = Boot.from_map(event.attrs)
     told = boot.firmware, boot.slot, boot.config_rev, boot.cause, boot.crashes, boot.safe_mode
     true = VERSION, run.slot, app.config.applied, run.board.reset_cause(), app.boots.crashes, app.boots.safe_mode
-    expect(told == true, "the boot event says {} and {} is true".format(told, true))
+    expect(told == true, "the boot event says {} and {} is true", told, true)
     run.facts.check("reverted", boot.reason if boot.reason.startswith(REVERTED) else "")

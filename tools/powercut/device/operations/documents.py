@@ -59,7 +59,7 @@ class Slot(Operation):
         for _ in range(slots.TRIES + 1):
             slot = stage_zero(run.files._root)
             trials += 1 if (slot, True) in facts.allowed("slot") and (slot, False) not in facts.allowed("slot") else 0
-        expect(trials <= slots.TRIES, "the slot on trial may run {} times".format(trials))
+        expect(trials <= slots.TRIES, "the slot on trial may run {} times", trials)
         expect((slot, True) not in facts.allowed("slot") or (slot, False) in facts.allowed("slot"), "it never ends")
 
 
@@ -147,7 +147,7 @@ class Commands(Operation):
         expect(before == index or after == index, "a command runs twice")
         expect(replies, "a command that is sent again is not answered")
         status = Reply.decode(replies[-1]).status
-        expect(status == DONE or not replied, "a command that was done now ends with {}".format(status))
+        expect(status == DONE or not replied, "a command that was done now ends with {}", status)
 
 
 def order(index: int) -> bytes:
@@ -185,5 +185,5 @@ class Lamp(Operation):
             run.facts.check("held", None if held == -1 else held)
         found = Counters(run.files, False, 0).saved
         allowed = run.facts.allowed("counters")
-        expect(not allowed or found.energy_wh in [row[0] for row in allowed], "energy {}".format(found.energy_wh))
-        expect(not allowed or found.starts >= min([row[1] for row in allowed]), "starts {}".format(found.starts))
+        expect(not allowed or found.energy_wh in [row[0] for row in allowed], "energy {}", found.energy_wh)
+        expect(not allowed or found.starts >= min([row[1] for row in allowed]), "starts {}", found.starts)

@@ -52,7 +52,7 @@ class Provisioning(Operation):
         """It says that it has no identity, which must be allowed, and is provisioned again."""
         stage.facts.check("identity", stage.files.read(PATH))
         state = verdict.said(run)["state"]
-        expect(state == UNPROVISIONED, "a board without identity says that it is {}".format(state))
+        expect(state == UNPROVISIONED, "a board without identity says that it is {}", state)
         self._replace(stage, 1)
         return stage.boot()
 
@@ -94,7 +94,7 @@ class Claim(Operation):
     def nobody(self, stage: "Stage", run: "Run") -> "Run":
         """It goes on claiming, with the same ticket."""
         stage.facts.check("identity", stage.files.read(PATH))
-        expect(run.ticket == self.TICKET, "neither identity nor ticket: {}".format(" | ".join(run.lines)))
+        expect(run.ticket == self.TICKET, "neither identity nor ticket: {}", " | ".join(run.lines))
         self._keep(stage)
         return stage.boot()
 
