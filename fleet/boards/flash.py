@@ -169,6 +169,8 @@ class _Job:
             return None
         if (report.manifest, report.fw) != (wish.firmware.manifest, wish.firmware.version):
             return None
+        if self._rescue.load(report.mac):  # an attempt broke off: something of the node may be here alone
+            return None
         with _held(self._url), self._restarted():
             target = self._look(answer)
             if not self._compare(target)[0]:
@@ -227,7 +229,7 @@ class _Job:
     def _belongings(self, answer: Answer, found: Found, kept: dict[str, bytes] | None) -> dict[str, bytes]:
         """What the node is to find again, and what somebody gives it."""
         if not self._wish.erase:
-            kept = self._saved(found, kept, answer.report is None)
+            kept = self._saved(found, kept)
         kept = kept or {}
         given, old = self._wish.belongings, keep.node_of(kept)
         if given is None:
@@ -239,9 +241,9 @@ class _Job:
             )
         return {**(kept if old == given.node else {}), **given.files(found)}
 
-    def _saved(self, found: Found, kept: dict[str, bytes] | None, may_be_torn: bool) -> dict[str, bytes]:
-        """What is on the board; or, when an earlier attempt broke off, what that one had read from it."""
-        rescued = self._rescue.load(found.mac) if may_be_torn else {}
+    def _saved(self, found: Found, kept: dict[str, bytes] | None) -> dict[str, bytes]:
+        """What is on the board, with what an earlier attempt had read from it before it broke off."""
+        rescued = self._rescue.load(found.mac)
         try:
             if kept is None:
                 kept = keep.from_loader(
@@ -250,7 +252,7 @@ class _Job:
         except NotAllowedError:
             if not rescued:
                 raise
-        return rescued if rescued and not (kept and keep.node_of(kept)) else kept or {}
+        return keep.completed(kept or {}, rescued)
 
     def _write(self, pieces: list[Piece], target: "_Target", mounts: bool) -> Written:
         """`mounts`: there is a file system that would be half the old and half the new one meanwhile."""

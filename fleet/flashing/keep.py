@@ -72,6 +72,19 @@ def node_of(files: Mapping[str, bytes]) -> str:
         return ""
 
 
+def completed(kept: Mapping[str, bytes], rescued: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of a board, and what is only among those that were read from it earlier.
+
+    What the board has is newer, unless it is empty or an identity that cannot be read: so ends a write that broke off.
+    A board that has become another node since keeps nothing of the old one.
+    """
+    node = node_of(kept)
+    if not rescued or node not in ("", node_of(rescued)):
+        return dict(kept)
+    whole = {path: data for path, data in kept.items() if data and (node or path != identity.PATH)}
+    return {**rescued, **whole}
+
+
 def from_prompt(remote: Remote, progress: Progress | None = None) -> dict[str, bytes]:
     """{path: contents}, read by a small program on the board, whose own program is stopped for it.
 

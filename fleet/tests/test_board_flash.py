@@ -13,7 +13,7 @@ from fleet.boards.rescue import Rescue
 from fleet.boards.wish import Belongings, Wish
 from fleet.errors import FleetError, NotAllowedError, NotFoundError, TimedOutError, UsageError, VerificationError
 from fleet.flashing import firmware as sources
-from fleet.flashing import image, pinmaps
+from fleet.flashing import image, keep, pinmaps
 from fleet.flashing.base import Shelf
 from fleet.flashing.console import Report
 from fleet.flashing.esptool import Options
@@ -169,6 +169,43 @@ def test_power_that_fails_while_files_are_written_costs_nothing(
     assert done.report.node == "air-1"
     assert KEPT.items() <= files_on(node).items()
     assert not Rescue.of(environ).load(mac)
+
+
+def test_what_an_attempt_that_broke_off_had_read_comes_back(
+    blank: BoardProcess, wish: Wish, environ: dict[str, str]
+) -> None:
+    done = flash.flash(blank.port, wish, environ=environ)
+    assert done.report is not None
+    assert done.report.node == ""  # as after a cut within the very last write
+    Rescue.of(environ).save(done.mac, KEPT)
+    done = flash.flash(blank.port, wish, environ=environ)
+    assert done.report is not None
+    assert done.report.node == "air-1"
+    assert KEPT.items() <= files_on(blank).items()
+    assert not Rescue.of(environ).load(done.mac)
+
+
+OTHER = Identity(node="air-2", kind="air", board="esp32_air", boot0=1, ca=b"a", cert=b"c", key=b"k", brokers=["b:1"])
+COMPLETED: dict[str, tuple[dict[str, bytes], dict[str, bytes], dict[str, bytes]]] = {
+    "nothing was read earlier": ({"/data/a": b"1"}, {}, {"/data/a": b"1"}),
+    "the board lost everything": ({}, KEPT, KEPT),
+    "its identity is empty": ({PATH: b""}, KEPT, KEPT),
+    "its identity is damaged": ({PATH: b"\xa1\x01"}, KEPT, KEPT),
+    "what the board has is newer": (
+        {PATH: KEPT[PATH], "/data/note": b"new", "/data/more": b"2"},
+        KEPT,
+        {**KEPT, "/data/note": b"new", "/data/more": b"2"},
+    ),
+    "a file that is empty is not": ({PATH: KEPT[PATH], "/data/note": b""}, KEPT, KEPT),
+    "it has become another node": ({PATH: OTHER.encode()}, KEPT, {PATH: OTHER.encode()}),
+    "it has claimed its identity since": (KEPT, {"/claim.cbor": b"ticket"}, KEPT),
+}
+
+
+@pytest.mark.parametrize("sentence", COMPLETED)
+def test_what_a_board_has_is_completed(sentence: str) -> None:
+    kept, rescued, wanted = COMPLETED[sentence]
+    assert keep.completed(kept, rescued) == wanted
 
 
 def test_erase_gives_all_of_it_up(node: BoardProcess, wish: Wish, environ: dict[str, str]) -> None:
