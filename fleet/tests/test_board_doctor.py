@@ -182,13 +182,13 @@ def test_a_port_that_cannot_be_opened_is_unreachable_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
     code, hint = OPENING[check]
-    (tmp_path / "port").touch()
 
     def refuse(url: str, baud: int) -> None:
         raise console.refusal(url, OSError(code, "no"))
 
     monkeypatch.setattr(console, "open_port", refuse)
-    result = run("board", "doctor", "--port", tmp_path / "port", "--json")
+    with ScriptedPort(tmp_path / "port"):
+        result = run("board", "doctor", "--port", tmp_path / "port", "--json")
     assert (result.code, found(result)[check]) == (5, "fail")
     assert hint in hints(result)
 
