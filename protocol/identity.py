@@ -26,6 +26,8 @@ class Identity(Message):
         (11, "wifi_psk", str, 0, 64),
         (12, "tz", str, 0, 64),
         (13, "made", int, 0, 0xFFFFFFFF),
+        (14, "root", bytes, 0, 2048),
+        (15, "proof_key", bytes, 0, 32),
     )
     node: str  # node id
     kind: str  # "air" or "light"
@@ -40,6 +42,8 @@ class Identity(Message):
     wifi_psk: str = ""  # its key
     tz: str = "CET-1CEST,M3.5.0,M10.5.0/3"  # POSIX TZ
     made: int = 0  # seconds since 1970 UTC: the node's first floor for the time
+    root: bytes = b""  # whose updates it takes: an encoded Root (SPEC 14); empty = nobody's
+    proof_key: bytes = b""  # under which it proves what it runs (SPEC 15.7)
 
     def __repr__(self) -> str:
         return "Identity(node={!r})".format(self.node)  # the key stays out of logs

@@ -148,6 +148,7 @@ EVENTS = (
     EventCode(e.SENSOR_FAULT, "sensor_fault", "error", ("sensor", "text"), "a sensor does not answer or answers nonsense"),
     EventCode(e.SENSOR_STATUS, "sensor_status", "warning", ("status", "before"), "the status bits of SPEC 5.6 changed"),
     EventCode(e.GEAR_BANK, "gear_bank", "info", ("bank", "data"), "raw bytes of a DALI memory bank"),
+    EventCode(e.UPDATE, "update", "warning", ("counter", "stage", "code", "text", "manifest"), "an update ended, or a new program is on trial (SPEC 15)"),
     EventCode(e.LAMP_FAILURE, "lamp_failure", "error", _LAMP, "commanded on, and next to no power flows"),
     EventCode(e.LAMP_POWER_LOW, "lamp_power_low", "warning", _LAMP, "less power than the level asks for"),
     EventCode(e.LAMP_POWER_HIGH, "lamp_power_high", "warning", _LAMP, "more power than the level asks for"),

@@ -6,7 +6,7 @@ PREFIX = "lum/1"
 UP = ("tele", "event", "state", "log", "reply", "ota", "block")
 DOWN = ("cmd", "config", "ota", "block")
 QOS0 = ("log", "block")  # every other topic is QoS 1
-RETAINED = ("state", "config")
+RETAINED = ("up/state", "down/config", "down/ota")
 MAX_TOPIC = 64  # bytes; the longest name below PREFIX has 51
 
 _ID_MIN = 3

@@ -76,13 +76,23 @@ def fields(kind: type[Message]) -> str:
 
 def topic_table() -> str:
     """Every topic with direction, payload, QoS and retain."""
-    payloads = {"tele": "Batch", "event": "Batch", "state": "State", "log": "Log", "reply": "Reply"}
-    payloads |= {"cmd": "Command", "config": "Config"}
+    payloads = {
+        "up": {
+            "tele": "Batch",
+            "event": "Batch",
+            "state": "State",
+            "log": "Log",
+            "reply": "Reply",
+            "ota": "Status",
+            "block": "Ask",
+        },
+        "down": {"cmd": "Command", "config": "Config", "ota": "Signed Campaign", "block": "Block"},
+    }
     rows = []
     for direction, names in (("up", topics.UP), ("down", topics.DOWN)):
         for name in names:
-            retained = "yes" if name in topics.RETAINED else "no"
-            payload = payloads.get(name, "reserved for updates")
+            retained = "yes" if f"{direction}/{name}" in topics.RETAINED else "no"
+            payload = payloads[direction][name]
             rows.append((f"`{topics.PREFIX}/<node>/{direction}/{name}`", payload, topics.qos(name), retained))
     return table(("topic", "payload", "QoS", "retained"), rows)
 

@@ -55,7 +55,7 @@ def of(kind: str, data: bytes) -> "tuple[Any, bytes]":
     if kind == "topic":
         node, direction, name = topics.parse(str(data, "utf-8"))
         means: "dict[str, Any]" = {"node": node, "direction": direction, "name": name}
-        means.update({"qos": topics.qos(name), "retain": name in topics.RETAINED})
+        means.update({"qos": topics.qos(name), "retain": direction + "/" + name in topics.RETAINED})
         return means, (topics.up if direction == "up" else topics.down)(node, name).encode()
     if kind == "record" or kind == "event":
         found = (Record if kind == "record" else Event).decode(data)
