@@ -212,6 +212,11 @@ class Config:
         return self.directory / "log"
 
     @property
+    def releases_dir(self) -> Path:
+        """The archive of releases, and payloads made from it."""
+        return self.directory / "releases"
+
+    @property
     def store_url(self) -> str:
         """What `Store.open` takes: a URL, or the path of the SQLite file."""
         return self.store.url or str(self.directory / "fleet.db")
