@@ -5,6 +5,7 @@
     store.configs    what configuration each shall have                 configs.py
     store.claims     boards that asked for an identity                  claims.py
     store.commands   orders and how far they got                        commands.py
+    store.releases   what was published                                 releases.py
     store.readings   records: latest, ranges, hourly, completeness      readings.py
     store.journal    events, log lines, refused messages, figures       journal.py
     store.intake()   the writer of what the broker delivers             intake.py
@@ -24,6 +25,7 @@ from fleet.store.intake import Intake
 from fleet.store.journal import Journal
 from fleet.store.nodes import Nodes
 from fleet.store.readings import Readings
+from fleet.store.releases import Releases
 from fleet.store.upkeep import Upkeep
 
 
@@ -36,6 +38,7 @@ class Store:
         self.claims = Claims(self._engine)
         self.configs = Configs(self._engine)
         self.commands = Commands(self._engine)
+        self.releases = Releases(self._engine)
         self.readings = Readings(self._engine)
         self.journal = Journal(self._engine)
         self.upkeep = Upkeep(self._engine)

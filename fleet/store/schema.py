@@ -7,7 +7,7 @@ event         events, entry bytes as received            boot          when each
 rollup_1h     hourly statistics                          rollup_due    hours whose statistics are behind
 node_log      log lines                                  command       orders and how far they got
 dead_letter   what was refused, with the reason          service_stat  the service's own figures over time
-claim         boards that proved a ticket
+claim         boards that proved a ticket               release       what was published, signatures and all
 
 A node has an integer `key` here, so that the large tables do not repeat its name. The migrations in `migrations/`
 make these tables; a test compares the two.
@@ -247,6 +247,27 @@ dead_letter = Table(
     Column("last_ms", BigInteger, nullable=False),
     Column("count", BigInteger, nullable=False),
     Index("dead_letter_time", "last_ms"),
+)
+
+release = Table(
+    "release",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),  # SHA-256 of the release document
+    Column("product", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("base", LargeBinary, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("published_s", BigInteger, nullable=False),
+    Column("published_by", Text, nullable=False),
+    Column("yanked_s", BigInteger),
+    Column("yanked_by", Text, nullable=False),
+    Column("yanked_reason", Text, nullable=False),
+    UniqueConstraint("product", "version", name="release_version"),
+    UniqueConstraint("product", "sequence", name="release_sequence"),
+    Index("release_manifest", "manifest"),
 )
 
 service_stat = Table(
