@@ -196,6 +196,21 @@ class Config:
         return self.certs_dir / "claim.key"
 
     @property
+    def keys_dir(self) -> Path:
+        """root-N.cbor of every version, NAME.pub of keys whose names we know, and the online key."""
+        return self.directory / "keys"
+
+    @property
+    def campaign_key_file(self) -> Path:
+        """The online key, with which the service signs campaigns. No other private key of a root is kept here."""
+        return self.keys_dir / "campaign.key"
+
+    @property
+    def proof_key_file(self) -> Path:
+        """The secret behind every node's proof key, 32 bytes in hexadecimal."""
+        return self.certs_dir / "proof.key"
+
+    @property
     def claim_urls(self) -> tuple[str, ...]:
         """Where new tickets send boards."""
         return self.claim.urls or (f"https://{self.broker.host}:{self.claim.port}{CLAIM_PATH}",)
