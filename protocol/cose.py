@@ -87,7 +87,8 @@ def _header(data: bytes) -> "tuple[str, bytes]":
     found: "Any" = cbor.decode(data, MAX_SIZE, 16)
     if type(found) is not dict or found.get(ALG) != ED25519 or type(found.get(TYP)) is not str:
         raise DecodeError("protected header without Ed25519 or typ")
+    named = REPORT in found
     report = found.get(REPORT, b"")
-    if type(report) is not bytes or len(report) not in (0, 32) or len(found) != (3 if REPORT in found else 2):
+    if type(report) is not bytes or len(report) != (32 if named else 0) or len(found) != (3 if named else 2):
         raise DecodeError("protected header with other parameters")
     return found[TYP], report

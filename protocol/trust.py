@@ -20,6 +20,8 @@ from protocol.refusals import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from protocol.cose import Sign1
 
 _U32 = 0xFFFFFFFF
@@ -198,20 +200,34 @@ DOCUMENTS = (Signed, Role, Product, Root, Release, Campaign)
 def load_root(data: bytes) -> Root:
     """The root in `data`; raises DecodeError also for one that cannot be meant: keys twice, roles without keys."""
     root = Root.decode(data)
-    if any(len(key) != cose.PUBLIC_SIZE for key in root.keys) or len(set(root.keys)) != len(root.keys):
+    kids = [cose.kid(key) for key in root.keys]
+    if any(len(key) != cose.PUBLIC_SIZE for key in root.keys) or _twice(kids):
         raise DecodeError("Root.keys of another size or twice")
     names = [role.name for role in root.roles]
-    if len(set(names)) != len(names) or not all(name in names for name in (ROOT, BUILD, CAMPAIGN)):
+    if _twice(names) or not all(name in names for name in (ROOT, BUILD, CAMPAIGN)):
         raise DecodeError("Root.roles twice or missing")
+    online = role_of(root, CAMPAIGN).keys
     for role in root.roles:
-        if len(set(role.keys)) != len(role.keys) or not all(0 <= at < len(root.keys) for at in role.keys):
-            raise DecodeError("Role.keys without a key or twice")
-        if role.threshold > len(role.keys):
-            raise DecodeError("Role.threshold above its keys")
+        _check_role(role, len(root.keys), online)
+    if _twice([product.name for product in root.products]):
+        raise DecodeError("Root.products twice")
     for product in root.products:
         if BUILD not in product.roles or not all(name in names for name in product.roles):
             raise DecodeError("Product.roles without build or unknown")
     return root
+
+
+def _twice(items: "list[Any]") -> bool:
+    return len(set(items)) != len(items)
+
+
+def _check_role(role: Role, count: int, online: "list[int]") -> None:
+    if _twice(role.keys) or not all(0 <= at < count for at in role.keys):
+        raise DecodeError("Role.keys without a key or twice")
+    if role.threshold > len(role.keys):
+        raise DecodeError("Role.threshold above its keys")
+    if role.name != CAMPAIGN and any(at in online for at in role.keys):
+        raise DecodeError("Role.keys with the one that is online")
 
 
 def role_of(root: Root, name: str) -> Role:
@@ -223,16 +239,19 @@ def role_of(root: Root, name: str) -> Role:
 
 
 def roles_for(root: Root, product: str) -> "list[str]":
-    """The roles that have to have signed a release of a product."""
+    """The roles that have to have signed a release of a product, `build` first."""
     for row in root.products:
         if row.name == product:
-            return row.roles
+            return [BUILD] + [name for name in row.roles if name != BUILD]
     return [BUILD]
 
 
-def parse_signatures(signed: Signed) -> "list[Sign1]":
-    """The signatures, taken apart; raises DecodeError when one is none."""
-    return [cose.parse(data) for data in signed.signatures]
+def parse_signatures(signed: Signed, typ: str = "") -> "list[Sign1]":
+    """The signatures, taken apart; raises DecodeError when one is none, or is over another type than `typ`."""
+    found = [cose.parse(data) for data in signed.signatures]
+    if typ and any(sign.typ != typ for sign in found):
+        raise DecodeError("signature over a document of another type")
+    return found
 
 
 def key_at(root: Root, kid: bytes) -> "int | None":
@@ -243,11 +262,22 @@ def key_at(root: Root, kid: bytes) -> "int | None":
     return None
 
 
+def voids(old: Root, new: Root, name: str) -> bool:
+    """True when nothing that was signed under `old` can pass for signed by the role under `new`, its next root.
+
+    What a node keeps against replaying (its floor with the role build, the counter with the role campaign) then guards
+    against nothing, and may have been pushed up by whoever had the keys: it starts anew (SPEC 14.9).
+    """
+    role = role_of(new, name)
+    return len([at for at in role.keys if new.keys[at] in old.keys]) < role.threshold
+
+
 def fault_of(root: Root, names: "list[str]", signers: "list[tuple[int | None, bool, bytes]]") -> int:
-    """U_NONE when every role of `names` has signed with its threshold, else why not, as U_*.
+    """U_NONE when every role of `names` (at least one) has signed with its threshold, else why not, as U_*.
 
     `signers` has for each signature (place of its key in the root or None, whether it holds, its report or b"").
-    A signature that does not hold under a key of the root spoils the whole: nobody honest makes one.
+    Keys are counted, not signatures. A signature that does not hold under a key of the root spoils the whole: nobody
+    honest makes one.
     """
     if not signers:
         return U_UNSIGNED
@@ -259,15 +289,15 @@ def fault_of(root: Root, names: "list[str]", signers: "list[tuple[int | None, bo
         fault = _role_fault(role_of(root, name), signers, name == names[0])
         if fault:
             return fault
-    return U_NONE
+    return U_NONE if names else U_WRONG_ROLE
 
 
 def _role_fault(role: Role, signers: "list[tuple[int | None, bool, bytes]]", is_first: bool) -> int:
-    signed = {at: report for at, _, report in signers if at in role.keys}
+    signed = {at for at, _, _ in signers if at in role.keys}
     if not signed:
         return U_WRONG_ROLE if is_first else U_ROLE_MISSING
     if role.report:
-        if not any(signed.values()):
+        signed = {at for at, _, report in signers if at in role.keys and report}
+        if not signed:
             return U_NO_REPORT
-        signed = {at: report for at, report in signed.items() if report}
     return U_NONE if len(signed) >= role.threshold else U_TOO_FEW
