@@ -1,9 +1,13 @@
 """Twins of the doors for tests on both interpreters: files in memory, and ticks that move when told."""
 
+import io
+
 from node.core.clock import Clock
 
-ENOSPC = 28
+ENOENT = 2
 EIO = 5
+EINVAL = 22
+ENOSPC = 28
 
 
 class Files:
@@ -33,12 +37,36 @@ class Files:
             self.data[path] = bytearray()
         self.data[path].extend(data)
 
+    def reader(self, path):
+        if path not in self.data:
+            raise OSError(ENOENT)
+        return io.BytesIO(bytes(self.data[path]))
+
+    def writer(self, path):
+        return Written(self, path)
+
+    def inflate(self, stream, bits):
+        return inflate(stream, bits)
+
+    def rename(self, path, to):
+        self._allow(0)
+        self.data[to] = self.data.pop(path)
+
     def remove(self, path):
         self.data.pop(path, None)
 
+    def remove_folder(self, folder):
+        pass  # here a folder is what its files say
+
+    def folders(self, folder):
+        start = folder + "/"
+        inside = [path[len(start) :].split("/") for path in self.data if path.startswith(start)]
+        return sorted({parts[0] for parts in inside if len(parts) > 1})
+
     def scan(self, folder):
         start = folder + "/"
-        return [(path[len(start) :], len(data)) for path, data in self.data.items() if path.startswith(start)]
+        found = [(path[len(start) :], len(data)) for path, data in self.data.items() if path.startswith(start)]
+        return [row for row in found if "/" not in row[0]]
 
     def size(self, path):
         return len(self.data[path]) if path in self.data else None
@@ -52,6 +80,58 @@ class Files:
             raise OSError(self.fail, "refused")
         if self.free() < count:
             raise OSError(ENOSPC, "full")
+
+
+class Written:
+    """A file that is there when it is closed."""
+
+    def __init__(self, files, path):
+        self._files = files
+        self._path = path
+        self._data = bytearray()
+
+    def write(self, data):
+        self._files._allow(len(self._data) + len(data))
+        self._data.extend(data)
+
+    def close(self):
+        self._files.data[self._path] = self._data
+
+
+def inflate(stream, bits):
+    """The decoder of whichever interpreter this is."""
+    try:
+        import deflate
+    except ImportError:
+        return Inflated(stream, bits)
+    return deflate.DeflateIO(stream, deflate.RAW, bits)
+
+
+class Inflated:
+    """What MicroPython's `deflate.DeflateIO` is, on CPython."""
+
+    def __init__(self, stream, bits):
+        import zlib
+
+        self._error = zlib.error
+        self._stream = stream
+        self._zlib = zlib.decompressobj(-bits)
+
+    def readinto(self, view):
+        data = b""
+        while not data and not self._zlib.eof:
+            piece = self._zlib.unconsumed_tail or self._stream.read(64)
+            try:
+                data = self._zlib.decompress(piece, len(view))
+            except self._error:
+                raise OSError(EINVAL)
+            if not piece and not data:
+                raise EOFError
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self):
+        pass
 
 
 class Time:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import BinaryIO, Protocol
 
-    from node.board.door import BusDoor, PwmDoor, SerialDoor
+    from node.board.door import BaseDoor, BusDoor, PwmDoor, SerialDoor
 
     class Parts(Protocol):
         """What is wired to the board, under the names of its pin map."""
@@ -96,7 +96,7 @@ class HostWatchdog:
 
 class HostBoard:
     """A board of models. `ticks` is (ticks_ms, ticks_diff), `memory` an open binary file for the bytes that survive a
-    reset, `cause` RESET_*, `serial` its MAC address."""
+    reset, `cause` RESET_*, `serial` its MAC address, `base` its other application partition."""
 
     def __init__(
         self,
@@ -107,6 +107,7 @@ class HostBoard:
         memory: "BinaryIO",
         cause: int = RESET_POWER_ON,
         serial: bytes = b"\x24\x0a\xc4\x00\x00\x01",
+        base: "BaseDoor | None" = None,
     ) -> None:
         self.name = name
         self.ticks_ms, self.ticks_diff = ticks
@@ -115,6 +116,7 @@ class HostBoard:
         self._memory = memory
         self._cause = cause
         self._serial = serial
+        self._base = base
         self.dog: "HostWatchdog | None" = None
 
     def reset_cause(self) -> int:
@@ -178,6 +180,14 @@ class HostBoard:
     def unique_id(self) -> bytes:
         """The serial number that was passed in."""
         return self._serial
+
+    def chip(self) -> str:
+        """As a board without a letter after its number."""
+        return "esp32"
+
+    def base(self) -> "BaseDoor | None":
+        """What was passed in."""
+        return self._base
 
     def mcu_cdeg(self) -> "int | None":
         """Unknown."""

@@ -67,6 +67,28 @@ if TYPE_CHECKING:
         def facts(self) -> "tuple[int, bytes, int]":
             """(driver's reason of the last failure or 0, 8 bytes hash of the network's name or none, channel or 0)."""
 
+    class BaseDoor(Protocol):
+        """MicroPython itself: the application partition that does not run now, and what the bootloader is told.
+
+        After `activate` the next reset starts the other image, on trial: unless that calls `confirm`, the reset after
+        it starts this one again.
+        """
+
+        label: str  # of the partition that runs
+        size: int  # bytes of the other one
+
+        def write(self, at: int, data: "bytes | bytearray | memoryview") -> None:
+            """Write within one sector of 4096 bytes, in order; at the beginning of a sector it is erased first."""
+
+        def read(self, at: int, into: memoryview) -> None:
+            """Fill `into` from byte `at` of the other partition."""
+
+        def activate(self) -> None:
+            """Start what was written from the next reset on; OSError for what the bootloader would not start."""
+
+        def confirm(self) -> None:
+            """The image that runs works: start it from now on; no error where the bootloader never goes back."""
+
     class BoardDoor(Protocol):
         """One board."""
 
@@ -116,6 +138,12 @@ if TYPE_CHECKING:
 
         def unique_id(self) -> bytes:
             """The serial number of the chip."""
+
+        def chip(self) -> str:
+            """What kind of chip it is, as esptool names it: "esp32", "esp32s3" ..."""
+
+        def base(self) -> "BaseDoor | None":
+            """The other application partition, or None on a board that has one only."""
 
         def mcu_cdeg(self) -> "int | None":
             """Temperature of the chip in 0.01 degC, or None."""

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import time
 
 import esp32
@@ -21,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
+    from node.board.base import Base
     from protocol.claim import Ticket
     from protocol.identity import Identity
 
@@ -107,6 +109,19 @@ class Board:
     def unique_id() -> bytes:
         """The MAC address; also of a board that has no identity yet."""
         return machine.unique_id()
+
+    @staticmethod
+    def chip() -> str:
+        """The last word of the name that MicroPython gives a board: "Generic ESP32S3 module with ESP32S3"."""
+        machine: str = sys.implementation._machine
+        return machine.split(" with ")[-1].lower().replace("-", "")
+
+    @staticmethod
+    def base() -> "Base | None":
+        """The other of ota_0 and ota_1."""
+        from node.board.base import other  # rarely wanted, so not in memory all the time
+
+        return other()
 
     def mcu_cdeg(self) -> "int | None":
         """Chips after the first ESP32 have a thermometer."""

@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from node.core.files import ReadFile, ReadStream, WriteFile
+
 _DIR = 0x4000
 _TEMP = ".tmp"
 
@@ -44,13 +46,15 @@ class Files:
         self._write(path, "ab", data)
 
     def _write(self, path: str, mode: str, data: "bytes | bytearray") -> None:
+        with self._open(path, mode) as file:
+            file.write(data)
+
+    def _open(self, path: str, mode: str) -> "Any":
         try:
-            file = open(self._root + path, mode)  # noqa: SIM115 - closed by the with below
+            return open(self._root + path, mode)
         except OSError:
             self._make_folders(path)
-            file = open(self._root + path, mode)  # noqa: SIM115
-        with file:
-            file.write(data)
+            return open(self._root + path, mode)
 
     def _make_folders(self, path: str) -> None:
         at = path.find("/", 1)
@@ -60,6 +64,25 @@ class Files:
             except OSError:
                 pass  # it is there, or the open that follows says why not
             at = path.find("/", at + 1)
+
+    def reader(self, path: str) -> "ReadFile":
+        """Open the file."""
+        file: "Any" = open(self._root + path, "rb")  # noqa: SIM115 - the caller closes it
+        return file  # type: ignore[no-any-return]
+
+    def writer(self, path: str) -> "WriteFile":
+        """A new file; LittleFS shows it when it is closed."""
+        return self._open(path, "wb")  # type: ignore[no-any-return]
+
+    def inflate(self, stream: "ReadFile", bits: int) -> "ReadStream":
+        """By the interpreter's own decoder."""
+        import deflate  # not on a computer's Python, which reads and writes these files too
+
+        return deflate.DeflateIO(stream, deflate.RAW, bits)
+
+    def rename(self, path: str, to: str) -> None:
+        """Let the file be called `to`."""
+        os.rename(self._root + path, self._root + to)
 
     def remove(self, path: str) -> None:
         """Delete the file; no error when there is none."""
@@ -76,6 +99,21 @@ class Files:
             return [(row[0], row[3]) for row in rows if row[1] != _DIR]
         except OSError:
             return []
+
+    def folders(self, folder: str) -> "list[str]":
+        """Names of the folders in the folder."""
+        try:
+            rows: "Any" = os.ilistdir(self._root + folder)
+            return [row[0] for row in rows if row[1] == _DIR]
+        except OSError:
+            return []
+
+    def remove_folder(self, folder: str) -> None:
+        """Delete an empty folder."""
+        try:
+            os.rmdir(self._root + folder)
+        except OSError:
+            pass
 
     def size(self, path: str) -> "int | None":
         """Bytes of the file, or None."""

@@ -4,6 +4,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    class ReadStream(Protocol):
+        """A file, or what is packed in one, that is read in pieces."""
+
+        def readinto(self, __into: "bytearray | memoryview") -> "int | None":
+            """Fill `into`; the number of bytes, less than asked for only before the end, 0 or None at the end."""
+
+        def close(self) -> object:
+            """Done with it."""
+
+    class ReadFile(ReadStream, Protocol):
+        """A file that is read in pieces."""
+
+        def seek(self, __offset: int) -> object:
+            """The next `readinto` begins here."""
+
+    class WriteFile(Protocol):
+        """A file that is written in pieces. It counts when it is closed; a power cut before leaves the former one."""
+
+        def write(self, __data: "bytes | bytearray | memoryview") -> object:
+            """Add `data`."""
+
+        def close(self) -> object:
+            """Commit what was written."""
+
     class FilesDoor(Protocol):
         """Flash as files (`node/board/files.py`). Paths are absolute; parent folders are made when they are missing."""
 
@@ -19,8 +43,29 @@ if TYPE_CHECKING:
         def append(self, path: str, data: "bytes | bytearray") -> None:
             """Add `data` as a whole: after a power cut it is there entirely or not at all. Makes the file."""
 
+        def reader(self, path: str) -> "ReadFile":
+            """Open the file, from its beginning; OSError when it does not exist."""
+
+        def writer(self, path: str) -> "WriteFile":
+            """A new file in the place of that one."""
+
+        def inflate(self, stream: "ReadFile", bits: int) -> "ReadStream":
+            """What is packed from where `stream` stands: raw deflate (RFC 1951) with a window of 2**bits bytes.
+
+            Its `readinto` raises OSError(EINVAL) or EOFError for what is no such stream.
+            """
+
+        def rename(self, path: str, to: str) -> None:
+            """Let the file be called `to`, in the place of that file, atomically. The folder of `to` has to exist."""
+
         def remove(self, path: str) -> None:
             """Delete the file; no error when there is none."""
+
+        def remove_folder(self, folder: str) -> None:
+            """Delete an empty folder; no error for one that is not there or not empty."""
+
+        def folders(self, folder: str) -> "list[str]":
+            """Names of the folders in the folder, in any order."""
 
         def scan(self, folder: str) -> "list[tuple[str, int]]":
             """(name, size in bytes) of every file in the folder, in any order; empty when there is no folder."""

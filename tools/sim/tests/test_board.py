@@ -85,3 +85,11 @@ def test_the_network_is_down_until_it_was_joined():
     network = Bench().network
     assert not network.is_up()
     assert network.dns() == ("127.0.0.1", 53)
+
+
+def test_it_names_its_chip_and_has_the_other_partition_that_was_passed_in():
+    bench = Bench()
+    assert (bench.board.chip(), bench.board.base()) == ("esp32", None)
+    other = object()
+    board = HostBoard("esp32_air", (bench.ticks, ticks_diff), Parts(), bench.network, bench.memory, base=other)
+    assert board.base() is other
