@@ -53,8 +53,9 @@ def create(config: Config, store: Store, target: Path) -> Backup:
 
 
 def _members(config: Config) -> list[tuple[Path, str]]:
-    """(file, name in the archive) of the configuration and everything below ca/ and certs/."""
-    found = [config.file, *sorted(config.ca_dir.iterdir()), *sorted(config.certs_dir.iterdir())]
+    """(file, name in the archive) of the configuration and everything below ca/, certs/ and keys/."""
+    directories = (config.ca_dir, config.certs_dir, config.keys_dir)
+    found = [config.file, *(path for one in directories if one.exists() for path in sorted(one.iterdir()))]
     return [(path, str(path.relative_to(config.directory))) for path in found if path.is_file()]
 
 

@@ -305,6 +305,7 @@ class Desk:
         mac = asked.mac.hex()
         self._store.claims.change(mac, lambda old: replace(old, issued_s=now_s, issues=old.issues + 1))
         again = "again, the certificate before is revoked" if node.cert_serial else "for the first time"
+        again += "" if provisioner.takes_updates else "; it takes no updates, since the fleet has no root of trust"
         self._log.info("claim: %s gets the identity of %s %s", mac, node.id, again)
         return Answer(status=claim.ISSUED, identity=identity.encode())
 

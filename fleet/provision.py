@@ -15,7 +15,7 @@ from typing import Protocol
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from fleet import files, pki
+from fleet import files, pki, proofs, signing
 from fleet.broker import control
 from fleet.broker.rights import User, manager
 from fleet.config import Config
@@ -94,6 +94,13 @@ class Provisioner:
         self._reload = reload or (lambda: control.reload(config))
         self._now_s = now_s
         self._authority = pki.Authority.load(config.ca_dir, pki.passphrase(config.pki))
+        self._proof_secret = proofs.secret_of(config)
+        self._root = signing.roots(config).document
+
+    @property
+    def takes_updates(self) -> bool:
+        """Whether what is provisioned here trusts anybody's updates: without a root it never will."""
+        return bool(self._root)
 
     def provision(self, *requests: Request) -> list[Identity]:
         """Make new nodes and admit them; what each needs in its flash comes back, and its key is kept nowhere else."""
@@ -166,12 +173,12 @@ class Provisioner:
         self._reload()
 
     def _identity(self, request: Request, issued: pki.Issued, now: int) -> Identity:
-        nodes = self._config.nodes
+        nodes, boot0 = self._config.nodes, now // 60
         return Identity(
             node=request.node,
             kind=request.kind.value,
             board=request.board,
-            boot0=now // 60,
+            boot0=boot0,
             ca=self._authority.cert.public_bytes(Encoding.DER),
             cert=issued.cert_der,
             key=issued.key_der,
@@ -181,6 +188,8 @@ class Provisioner:
             wifi_psk=request.wifi_psk,
             tz=request.tz or nodes.tz,
             made=now,
+            root=self._root,
+            proof_key=proofs.key_of(self._proof_secret, request.node, boot0),
         )
 
 

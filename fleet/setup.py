@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from fleet import config as settings
-from fleet import files, pki, provision
+from fleet import files, pki, proofs, provision
 from fleet.config import Config
 from fleet.errors import NotAllowedError, UsageError
+from fleet.signing import make
 from fleet.store import Store
 
 _SECRET_BYTES = 10  # 80 bits
@@ -64,6 +65,8 @@ def plan(
         *(_manager_step(config, name, now_s) for name in provision.MANAGERS),
         Step(config.service_id_file, "the service's session", lambda: _make_service_id(config)),
         Step(config.claim_key_file, "the key of claims", lambda: _make_claim_key(config)),
+        Step(config.proof_key_file, "the key of proofs", lambda: _make_proof_key(config)),
+        Step(config.campaign_key_file, "the online key", lambda: _make_campaign_key(config)),
         Step(Path(config.store_url), "the database", lambda: _make_store(config)),
         Step(config.broker_dir / "nats.conf", "the broker's configuration", lambda: _make_broker(config)),
     )
@@ -141,6 +144,17 @@ def _make_service_id(config: Config) -> None:
 def _make_claim_key(config: Config) -> None:
     """Who knows it can make a ticket for any chip, though none that is accepted without an operator."""
     files.write_new(config.claim_key_file, f"{secrets.token_hex(_CLAIM_BYTES)}\n".encode())
+
+
+def _make_proof_key(config: Config) -> None:
+    """Who knows it can say in the name of any node what it runs, though make none run it."""
+    files.write_new(config.proof_key_file, f"{secrets.token_hex(proofs.KEY_BYTES)}\n".encode())
+
+
+def _make_campaign_key(config: Config) -> None:
+    """Who knows it can choose among the releases that offline keys have signed. The service needs it at any time."""
+    files.make_private_dir(config.keys_dir)
+    files.write_new(config.campaign_key_file, make.private_pem(make.new_key()))
 
 
 def _make_store(config: Config) -> None:

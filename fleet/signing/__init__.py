@@ -1,9 +1,7 @@
 """Signed documents: who signs them, whether they hold, and whom the nodes trust. No network, and mostly no fleet.
 
-signers.py     a key in a PEM file, or a command that has one; passphrases
-public.py      public keys as files
-documents.py   sign a document, verify what is signed
-roots.py       the chain of roots of a fleet
+`signers.py` has a key in a PEM file, or a command that has one; `make.py` new keys; `public.py` public ones;
+`documents.py` signs and verifies; `roots.py` is the chain of roots of a fleet; `draft.py` makes the next of them.
 """
 
 from fleet.signing.documents import Signature, SignatureError, add, sign, signatures, verify

@@ -98,6 +98,7 @@ class Rig:
         authority.issue_server([], 100, now).save(config.certs_dir, "server")
         for name in (*provision.MANAGERS, *AUDITORS):
             authority.issue_client(f"{name}.fleet", 100, now).save(config.certs_dir, name)
+        config.proof_key_file.write_text(f"{bytes(32).hex()}\n")
         certs = {name: pki.load_cert(config.certs_dir / f"{name}.pem") for name in AUDITORS}
         auditors = (Auditor(f"{name}.fleet", cert.serial_number, Role.MANAGER) for name, cert in certs.items())
         return cls(config, auditors=tuple(auditors))

@@ -17,6 +17,8 @@ WHOLE = [
     "certs/operator.pem",
     "certs/service.id",
     "certs/claim.key",
+    "certs/proof.key",
+    "keys/campaign.key",
     "fleet.db",
     "broker/nats.conf",
 ]
@@ -84,7 +86,7 @@ class Crash(BaseException):
     """kill -9."""
 
 
-@pytest.mark.parametrize("files_before", range(11))
+@pytest.mark.parametrize("files_before", range(13))
 def test_a_crash_in_the_middle_of_a_step_is_made_good_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files_before: int
 ) -> None:
