@@ -1,8 +1,24 @@
 # ruff: noqa: F821 - the words of MicroPython's manifest files
-"""What ships in a slot of a node: the one list for freezing, for bundles and for the simulator.
+"""What ships in a slot of a node: the one list for freezing, for releases and for the simulator.
 
+`product` is "air" or "light"; without it there is everything, for a board that may become either. `claim` adds what
+claims an identity, which is flashed beside the program and is part of no release. To freeze one product:
+`include("firmware/manifest.py", product="air", claim=False)`.
 A test holds it against the tree: a new file is listed here or named there as one that stays behind.
 """
+
+options.defaults(product="", claim=True)
+
+
+def only(product, *files):
+    """These files for that product."""
+    return files if options.product in ("", product) else ()
+
+
+def claiming(*files):
+    """These files for what claims."""
+    return files if options.claim else ()
+
 
 package(
     "protocol",
@@ -11,38 +27,37 @@ package(
         "__init__.py",
         "cbor.py",
         "channels.py",
-        "claim.py",
+        "cose.py",
         "errors.py",
         "events.py",
         "hmac.py",
         "identity.py",
+        "manifest.py",
         "message.py",
         "messages.py",
         "reasons.py",
         "records.py",
+        "refusals.py",
         "report.py",
         "settings.py",
         "topics.py",
+        "trust.py",
+        "update.py",
+        *claiming("claim.py"),
     ),
 )
 package(
     "boards",
     files=(
         "__init__.py",
-        "esp32_air.py",
-        "esp32_light.py",
-        "esp32s3_air.py",
-        "esp32s3_light.py",
+        *only("air", "esp32_air.py", "esp32s3_air.py"),
+        *only("light", "esp32_light.py", "esp32s3_light.py"),
     ),
 )
 package(
     "node",
     files=(
         "__init__.py",
-        "air/__init__.py",
-        "air/quality.py",
-        "air/station.py",
-        "air/watch.py",
         "app.py",
         "board/__init__.py",
         "board/esp32.py",
@@ -82,37 +97,47 @@ package(
         "core/supervisor.py",
         "core/timekeeper.py",
         "drivers/__init__.py",
-        "drivers/bme280.py",
-        "drivers/cse7766.py",
-        "drivers/errors.py",
-        "drivers/pwm_lamp.py",
         "drivers/registry.py",
-        "drivers/sen66.py",
-        "drivers/sensirion.py",
-        "drivers/sensor.py",
-        "light/__init__.py",
-        "light/arbiter.py",
-        "light/control.py",
-        "light/counters.py",
-        "light/faults.py",
-        "light/programme.py",
-        "light/report.py",
         "start.py",
         "tasks/__init__.py",
-        "tasks/air.py",
-        "tasks/claim.py",
         "tasks/console.py",
         "tasks/heartbeat.py",
-        "tasks/lamp.py",
-        "tasks/light.py",
         "tasks/link.py",
         "tasks/logs.py",
-        "tasks/metering.py",
         "tasks/resolver.py",
-        "tasks/sampling.py",
         "tasks/supervise.py",
         "tasks/timesync.py",
         "tasks/upkeep.py",
         "tasks/wire.py",
+        *claiming("tasks/claim.py"),
+        *only(
+            "air",
+            "air/__init__.py",
+            "air/quality.py",
+            "air/station.py",
+            "air/watch.py",
+            "drivers/bme280.py",
+            "drivers/errors.py",
+            "drivers/sen66.py",
+            "drivers/sensirion.py",
+            "drivers/sensor.py",
+            "tasks/air.py",
+            "tasks/sampling.py",
+        ),
+        *only(
+            "light",
+            "drivers/cse7766.py",
+            "drivers/pwm_lamp.py",
+            "light/__init__.py",
+            "light/arbiter.py",
+            "light/control.py",
+            "light/counters.py",
+            "light/faults.py",
+            "light/programme.py",
+            "light/report.py",
+            "tasks/lamp.py",
+            "tasks/light.py",
+            "tasks/metering.py",
+        ),
     ),
 )

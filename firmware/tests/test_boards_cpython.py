@@ -1,5 +1,6 @@
 """Pin maps against what the chips can do, and the list of what ships against the tree."""
 
+import ast
 import importlib
 from pathlib import Path
 
@@ -50,22 +51,76 @@ STAYS = {
     "node/board/door.py": "types only",
     "node/core/files.py": "types only",
     "protocol/console.py": "reads what a node writes",
-    "protocol/manifest.py": "a node hashes its manifest, and does not read it",
+    "protocol/refusal_texts.py": "for people; a node sends codes",
     "protocol/registry.py": "for people and exports; a node knows the ids",
 }
 
 
-def test_everything_ships_that_is_not_named_here():
-    listed = set()
+class Options:
+    """The word `options` of a manifest."""
+
+    def __init__(self, **given):
+        self.given = given
+
+    def defaults(self, **values):
+        self.values = {**values, **self.given}
+
+    def __getattr__(self, name):
+        return self.values[name]
+
+
+def listed(**options):
+    found = set()
 
     def package(name, files, base_path="."):
         for file in files:
             assert (FIRMWARE / base_path / name / file).is_file(), file
-            listed.add(f"{name}/{file}")
+            found.add(f"{name}/{file}")
 
-    exec((FIRMWARE / "manifest.py").read_text(), {"package": package})
+    exec((FIRMWARE / "manifest.py").read_text(), {"package": package, "options": Options(**options)})
+    return found
+
+
+def test_everything_ships_that_is_not_named_here():
     tree = set()
     for top in (FIRMWARE / "node", FIRMWARE / "boards", FIRMWARE.parent / "protocol"):
         found = {path.relative_to(top.parent) for path in top.rglob("*.py")}
         tree |= {path.as_posix() for path in found if "tests" not in path.parts}
-    assert listed == tree - set(STAYS), "list the new file in firmware/manifest.py"
+    assert listed() == tree - set(STAYS), "list the new file in firmware/manifest.py"
+
+
+PRODUCTS = ("air", "light")
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_a_product_has_nothing_of_the_other_and_nothing_that_claims(product):
+    (other,) = set(PRODUCTS) - {product}
+    found = listed(product=product, claim=False)
+    assert not [path for path in found if other in path or "claim" in path]
+    both = set.union(*(listed(product=one, claim=False) for one in PRODUCTS))
+    assert both == listed(claim=False)
+    assert listed() - both == {"protocol/claim.py", "node/tasks/claim.py"}
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+def test_what_a_product_imports_it_has(product):
+    have = listed(product=product, claim=False)
+    for path in have:
+        top = FIRMWARE.parent if path.startswith("protocol/") else FIRMWARE
+        tree = ast.parse((top / path).read_text())
+        for name in imported(tree):
+            inside = name.replace(".", "/")
+            if name.split(".")[0] in ("node", "protocol", "boards") and "claim" not in name:
+                assert {f"{inside}.py", f"{inside}/__init__.py"} & have, f"{path} imports {name}"
+
+
+def imported(tree):
+    """The modules that run time imports: not those for the type checker."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            package = (FIRMWARE / node.module.replace(".", "/")).is_dir() or node.module == "protocol"
+            yield from (f"{node.module}.{row.name}" for row in node.names if package and row.name.islower())
+            yield node.module

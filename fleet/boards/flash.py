@@ -121,6 +121,7 @@ class _Job:
     ) -> None:
         self._url = url
         self._wish = wish
+        self._firmware = wish.firmware  # of the product that the board is, as soon as that is known
         self._notify = notify
         self._loader = Esptool(url, wish.options, environ, stop)
         self._remote = Remote(url, environ)
@@ -129,6 +130,7 @@ class _Job:
     def run(self) -> Flashed:
         """All of it."""
         answer = self._ask()
+        self._firmware = self._wish.firmware.of(self._kind(answer))
         target = self._current(answer)
         if target is not None:
             return self._prove(_flashed(UNCHANGED, target), answer.report.node if answer.report else "")
@@ -140,7 +142,8 @@ class _Job:
             if self._wish.dry_run:
                 return replace(self._planned(target), report=answer.report)
             kept = self._belongings(answer, target.found, kept)
-            files = image.build({**image.files_of(self._wish.firmware), **kept}, target.files.size)
+            self._firmware = self._wish.firmware.of(keep.kind_of(kept) or self._wish.kind)
+            files = image.build({**image.files_of(self._firmware), **kept}, target.files.size)
             pieces = target.base_pieces + layout.pieces(files, target.files.offset, fine=answer.report is not None)
             self._rescue.save(target.found.mac, kept)
             mounts = answer.report is not None or bool(kept)
@@ -162,12 +165,17 @@ class _Job:
                     answer = replace(answer, report=console.wait_report(_RESTART_S))
         return answer
 
+    def _kind(self, answer: Answer) -> str:
+        """The kind of node that the board is to be, as far as that is known before its file system was read."""
+        report = None if self._wish.erase else answer.report
+        return self._wish.kind or (report.kind if report else "")
+
     def _current(self, answer: Answer) -> "_Target | None":
         """The board, when it reports the right program and the MD5 of every part of it is right, too."""
         wish, report = self._wish, answer.report
         if report is None or wish.force or wish.erase or wish.dry_run or wish.belongings:
             return None
-        if (report.manifest, report.fw) != (wish.firmware.manifest, wish.firmware.version):
+        if (report.manifest, report.fw) != (self._firmware.manifest, self._firmware.version):
             return None
         if self._rescue.load(report.mac):  # an attempt broke off: something of the node may be here alone
             return None
@@ -182,7 +190,7 @@ class _Job:
     def _compare(self, target: "_Target") -> tuple[list[Piece], list[Piece]]:
         """(what of base and program is not on the board, all of it)."""
         self._notify(Step(Phase.COMPARE))
-        files = image.build(image.files_of(self._wish.firmware), target.files.size)
+        files = image.build(image.files_of(self._firmware), target.files.size)
         pieces = target.base_pieces + layout.program(files, target.files.offset)
         return self._loader.differing(pieces, target.found.flash_size), pieces
 
@@ -273,7 +281,7 @@ class _Job:
             return replace(done, result=WRITTEN)
         self._notify(Step(Phase.START))
         report = self._report()
-        checks.check_report(self._url, report, self._wish.firmware, node)
+        checks.check_report(self._url, report, self._firmware, node)
         return replace(done, report=report)
 
     def _report(self) -> Report:

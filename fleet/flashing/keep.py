@@ -14,6 +14,7 @@ from fleet.flashing import image, partitions
 from fleet.flashing.esptool import Esptool, Found, Progress
 from fleet.flashing.remote import Remote
 from protocol import identity
+from protocol.claim import Ticket
 from protocol.errors import DecodeError
 
 DATA = "/data/"
@@ -70,6 +71,16 @@ def node_of(files: Mapping[str, bytes]) -> str:
         return identity.Identity.decode(files[identity.PATH]).node
     except (KeyError, DecodeError):
         return ""
+
+
+def kind_of(files: Mapping[str, bytes]) -> str:
+    """The kind of node that the identity or ticket among the files is for; nothing when there is none."""
+    for path, document in ((identity.PATH, identity.Identity), (identity.TICKET_PATH, Ticket)):
+        try:
+            return document.decode(files[path]).kind
+        except (KeyError, DecodeError):
+            continue
+    return ""
 
 
 def completed(kept: Mapping[str, bytes], rescued: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -26,7 +26,8 @@ def flash(chip: str = "esp32", files: Mapping[str, bytes] | None = None, identit
     found = bytearray(b"\xff" * FLASH)
     base = base_image(chip)
     found[BOOTLOADER[chip] : BOOTLOADER[chip] + len(base)] = base
-    found[VFS:] = image.build(image.files_of(program(), identity) if files is None else files, FLASH - VFS)
+    own = program().of(identity.kind if identity else "")
+    found[VFS:] = image.build(image.files_of(own, identity) if files is None else files, FLASH - VFS)
     return bytes(found)
 
 

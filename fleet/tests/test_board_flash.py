@@ -57,7 +57,7 @@ def blank(tmp_path: Path) -> Iterator[BoardProcess]:
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[BoardProcess]:
     """A node with its identity and records, which finds no network."""
-    files = image.files_of(board_rig.program(), IDENTITY) | KEPT
+    files = image.files_of(board_rig.program().of("air"), IDENTITY) | KEPT
     with board_rig.board(tmp_path / "node", board_rig.flash(files=files), fit="air", wifi={}) as found:
         yield found
 
@@ -129,7 +129,7 @@ def test_a_node_keeps_its_identity_and_records(node: BoardProcess, wish: Wish, e
         flash.flash(node.port, new, environ=environ)
     done = flash.flash(node.port, replace(new, yes=True), environ=environ)
     assert done.report is not None
-    assert (done.report.node, done.report.manifest) == ("air-1", new.firmware.manifest)
+    assert (done.report.node, done.report.manifest) == ("air-1", new.firmware.of("air").manifest)
     assert done.report.boot > before.boot
     assert 0 < done.written * 100 < 15 * done.size
     found = files_on(node)
@@ -220,6 +220,7 @@ def test_a_board_becomes_a_node_in_the_same_run(blank: BoardProcess, wish: Wish,
     done = flash.flash(blank.port, replace(wish, belongings=given), environ=environ)
     assert done.report is not None
     assert (done.report.node, done.report.state) == ("air-1", "node")
+    assert done.report.manifest == wish.firmware.of("air").manifest
     other = Belongings("air-2", lambda found: {PATH: b"never asked for"})
     with pytest.raises(NotAllowedError):
         flash.flash(blank.port, replace(wish, belongings=other), environ=environ)
@@ -276,6 +277,18 @@ def test_another_kind_of_board_is_refused(blank: BoardProcess, wish: Wish, envir
     known = pinmaps.catalogue(sources.directory())
     with pytest.raises(UsageError, match="the chip is esp32, and what was asked for is for esp32s3"):
         flash.flash(blank.port, replace(wish, pins=(known["esp32s3_air"],)), environ=environ)
+
+
+@pytest.mark.parametrize("kind", ["air", "light"])
+def test_a_board_of_a_known_kind_gets_the_program_of_that_kind_alone(
+    kind: str, blank: BoardProcess, wish: Wish, environ: dict[str, str]
+) -> None:
+    pins = (pinmaps.catalogue(sources.directory())[f"esp32_{kind}"],)
+    done = flash.flash(blank.port, replace(wish, pins=pins), environ=environ)
+    assert done.report is not None
+    assert done.report.manifest == wish.firmware.of(kind).manifest != wish.firmware.manifest
+    assert files_on(blank) == image.files_of(wish.firmware.of(kind))
+    assert flash.flash(blank.port, replace(wish, pins=pins), environ=environ).result == UNCHANGED
 
 
 TROUBLES: dict[str, tuple[str, object, type[FleetError], str]] = {

@@ -42,9 +42,10 @@ def test_what_goes_in_comes_out() -> None:
     assert image.read(found) == files
 
 
-def test_the_slot_holds_every_module_compiled_and_a_manifest_of_them() -> None:
-    found = firmware.load()
-    names = firmware.sources(firmware.directory() / "manifest.py")
+@pytest.mark.parametrize("product", ["", "air", "light"])
+def test_the_slot_holds_every_module_compiled_and_a_manifest_of_them(product: str) -> None:
+    found = firmware.load(product=product)
+    names = firmware.sources(firmware.directory() / "manifest.py", product)
     assert found.slot.keys() == {manifest.PATH, *(name[:-3] + ".mpy" for name in names)}
     assert all(data[:1] == b"M" for name, data in found.slot.items() if name != manifest.PATH)
     listed = manifest.load(found.slot[manifest.PATH])
@@ -53,6 +54,22 @@ def test_the_slot_holds_every_module_compiled_and_a_manifest_of_them() -> None:
         found.slot.keys() - {manifest.PATH},
     )
     assert found.manifest == manifest.digest(found.slot[manifest.PATH]).hex()
+
+
+def test_what_claims_is_flashed_beside_the_program_and_is_part_of_none() -> None:
+    found = firmware.load(product="air")
+    assert found.claim.keys() == {"node/tasks/claim.mpy", "protocol/claim.mpy"}
+    assert not found.claim.keys() & found.slot.keys()
+    assert {"/a/" + path for path in found.claim} <= image.files_of(found).keys()
+
+
+def test_the_program_of_a_product_is_the_same_whoever_asks_for_it() -> None:
+    whole = firmware.load()
+    air, light = whole.of("air"), whole.of("light")
+    assert air == firmware.load(product="air")
+    assert len({whole.manifest, air.manifest, light.manifest}) == 3
+    assert whole.of("") == whole
+    assert air.slot["node/app.mpy"] == light.slot["node/app.mpy"] == whole.slot["node/app.mpy"]
 
 
 def test_a_provisioned_flash_has_stage_0_a_slot_and_an_identity(tmp_path: Path) -> None:
