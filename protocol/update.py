@@ -23,9 +23,9 @@ MAX_WINDOW = 4  # blocks of one Ask
 
 # Status.stage
 IDLE = 0  # nothing to do
-CHECKING = 1
-DOWNLOADING = 2
-INSTALLING = 3
+CHECKING = 1  # signatures, fitness and room
+DOWNLOADING = 2  # `done` of `total` bytes are there
+INSTALLING = 3  # decoding into the other slot
 WAITING = 4  # everything is ready; the node restarts when it may
 TRIAL = 5  # the new program runs, and has not proved itself
 CONFIRMED = 6  # it runs and has proved itself

@@ -15,12 +15,12 @@ from datetime import date
 from typing import Any, get_type_hints
 
 from fleet.hil import inventory, power
-from protocol import cbor, console, messages, reasons, records, topics
+from protocol import cbor, console, messages, reasons, records, refusal_texts, topics, trust, update
 from protocol.message import Message
 from protocol.messages import MESSAGES
 from protocol.registry import BOTH, CHANNELS, EVENTS
 from protocol.settings import SETTINGS
-from protocol.tests.meaning import DOCUMENTS
+from protocol.tests.meaning import KINDS
 from tools.interpreter import ROOT
 
 SPEC = ROOT / "protocol" / "SPEC.md"
@@ -105,6 +105,12 @@ def limit_table() -> str:
         ("items in a payload", cbor.MAX_ITEMS, ""),
         ("items in a payload of down/cmd and down/config", messages.MAX_DOWN_ITEMS, ""),
         ("arrays and maps inside each other", cbor.MAX_DEPTH, ""),
+        ("payload of down/ota", trust.Signed.MAX_SIZE, "bytes"),
+        ("payload of down/block", update.Block.MAX_SIZE, "bytes"),
+        ("payload of up/ota", update.Status.MAX_SIZE, "bytes"),
+        ("payload of up/block", update.Ask.MAX_SIZE, "bytes"),
+        ("root, release and campaign", trust.MAX_DOCUMENT, "bytes"),
+        ("signatures of a document", trust.MAX_SIGNATURES, ""),
         ("entries in a batch", messages.MAX_ENTRIES, ""),
         ("entry", records.MAX_ENTRY, "bytes"),
         ("channels in a record", records.MAX_CHANNELS, ""),
@@ -122,6 +128,19 @@ def reason_table() -> str:
     )
 
 
+def stage_table() -> str:
+    """Every stage of an update, explained by the comment beside it."""
+    notes = dict(re.findall(r"^([A-Z]+) = \d+  # (.*)$", inspect.getsource(update), re.MULTILINE))
+    rows = [(stage, f"`{name.upper()}`", notes[name.upper()]) for stage, name in refusal_texts.STAGES.items()]
+    return table(("stage", "name", "meaning"), rows)
+
+
+def code_table() -> str:
+    """Every reason why an update is refused or fails."""
+    rows = [(code, f"`{name}`", refusal_texts.TEXTS[code]) for code, name in sorted(refusal_texts.NAMES.items())]
+    return table(("code", "name", "meaning"), rows)
+
+
 def console_table() -> str:
     """Every field of the report line."""
     notes = dict(re.findall(r'^    \("(\w+)", .*?  # (.*)$', inspect.getsource(console), re.MULTILINE))
@@ -131,8 +150,9 @@ def console_table() -> str:
 
 def spec(text: str) -> str:
     """SPEC.md with its tables written anew."""
-    parts = {kind.__name__: fields(kind) for kind in (*MESSAGES, *DOCUMENTS)}
+    parts = {kind.__name__: fields(kind) for kind in KINDS.values()}
     parts |= {"topics": topic_table(), "limits": limit_table(), "reasons": reason_table(), "console": console_table()}
+    parts |= {"stages": stage_table(), "codes": code_table()}
     for name, part in parts.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
         before, rest = text.split(begin)
@@ -186,8 +206,10 @@ def settings_page() -> str:
 
 def messages_page() -> str:
     """docs/reference/messages.md."""
-    parts = [f"## {kind.__name__}\n\n{inspect.cleandoc(kind.__doc__ or '')}\n\n{fields(kind)}" for kind in MESSAGES]
-    return page("Messages", "protocol/messages.py", "Every message and its fields (SPEC 6).", "\n".join(parts))
+    kinds = (*MESSAGES, *update.MESSAGES, *trust.DOCUMENTS)
+    parts = [f"## {kind.__name__}\n\n{inspect.cleandoc(kind.__doc__ or '')}\n\n{fields(kind)}" for kind in kinds]
+    source = "protocol/messages.py, update.py and trust.py"
+    return page("Messages", source, "Every message and its fields (SPEC 6, 14, 15).", "\n".join(parts))
 
 
 def bench_page() -> str:

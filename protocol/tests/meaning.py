@@ -1,6 +1,6 @@
 """What bytes mean, in plain JSON: the form of `means` in the vectors (see vectors/README.md). For both interpreters."""
 
-from protocol import cbor, claim, topics
+from protocol import cbor, claim, cose, topics, trust, update
 from protocol.identity import Identity
 from protocol.manifest import File, Manifest
 from protocol.message import Message
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _EXACT = 1 << 53  # beyond it a JSON number is not exact in every language
 DOCUMENTS = (Identity, Manifest, File) + claim.MESSAGES  # never sent over MQTT
-KINDS = {kind.__name__.lower(): kind for kind in MESSAGES + DOCUMENTS}
+SIGNED = trust.DOCUMENTS + update.MESSAGES
+KINDS = {kind.__name__.lower(): kind for kind in MESSAGES + DOCUMENTS + SIGNED}
 
 
 def plain(value: "Any") -> "Any":
@@ -60,5 +61,11 @@ def of(kind: str, data: bytes) -> "tuple[Any, bytes]":
     if kind == "record" or kind == "event":
         found = (Record if kind == "record" else Event).decode(data)
         return entry(found), found.encode()
-    message = KINDS[kind].decode(data)
+    if kind == "sign1":
+        sign = cose.parse(data)
+        means = {"typ": sign.typ, "report": plain(sign.report), "kid": plain(sign.kid)}
+        means["signature"] = plain(sign.signature)
+        header = cose.protected(sign.typ, sign.report)
+        return means, cose.assemble(header, sign.kid, sign.signature)
+    message = trust.load_root(data) if kind == "root" else KINDS[kind].decode(data)
     return plain(message), message.encode()

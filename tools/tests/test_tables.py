@@ -6,8 +6,7 @@ import pytest
 
 from protocol import channels, claim, messages, records
 from protocol.message import Message
-from protocol.messages import MESSAGES
-from protocol.tests.meaning import DOCUMENTS
+from protocol.tests.meaning import KINDS
 from tools import tables
 
 SPEC = tables.SPEC.read_text()
@@ -47,7 +46,7 @@ def test_every_constant_of_the_wire_is_in_the_specification(name: str) -> None:
     assert f"| {number} | `{name}` |" in SPEC
 
 
-@pytest.mark.parametrize("kind", [*MESSAGES, *DOCUMENTS], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.__name__)
 def test_every_field_is_explained(kind: type[Message]) -> None:
     assert set(tables.comments(kind)) >= {row[1] for row in kind.FIELDS}
 
