@@ -1,4 +1,4 @@
-"""What nodes shall get: configurations and commands, from the database to the broker.
+"""What nodes shall get: configurations, campaigns and commands, from the database to the broker.
 
 Nothing is remembered here. Every step compares what is wanted with what nodes last said, and sends what is behind; so a
 restart, a lost retained message or a broker with a new disk all heal by themselves. A node takes each only once.
@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 from fleet.model import DesiredConfig
 from fleet.store import Store
+from fleet.store.campaigns import Undelivered as UndeliveredCampaign
 from fleet.store.commands import CommandView
 from fleet.store.configs import Undelivered
 from protocol import topics
 from protocol.messages import Command, Config
 
 CONFIG_GRACE_MS = 10_000  # a State that was on its way when the configuration was sent says nothing about it
-COMMAND_AGAIN_MS = 30_000  # first repetition; each further one waits twice as long
+COMMAND_AGAIN_MS = 30_000  # first repetition, of campaigns too; each further one waits twice as long
 _DOUBLINGS = 7  # the longest pause is about an hour
 
 Publish = Callable[[str, bytes, bool], None]  # topic, payload, retain; returns when the broker has it
@@ -28,11 +29,22 @@ def is_config_due(item: Undelivered) -> bool:
     return item.online and item.said_ms > item.sent_ms + CONFIG_GRACE_MS
 
 
+def is_campaign_due(item: UndeliveredCampaign, now_ms: int) -> bool:
+    """The broker lacks it, or its node said later that it has an older one. The pauses grow: a node may refuse it."""
+    if item.sent_counter < item.order.counter:
+        return True
+    spoke = item.online and item.said_ms > item.sent_ms + CONFIG_GRACE_MS
+    return spoke and now_ms - item.sent_ms >= _pause_ms(item.sent)
+
+
 def is_command_due(command: CommandView, now_ms: int) -> bool:
     """It was never sent, or so long ago that it may have been lost."""
-    if command.sent_ms is None:
-        return True
-    return now_ms - command.sent_ms >= COMMAND_AGAIN_MS << min(max(command.sent - 1, 0), _DOUBLINGS)
+    return command.sent_ms is None or now_ms - command.sent_ms >= _pause_ms(command.sent)
+
+
+def _pause_ms(sent: int) -> int:
+    """How long to wait after what was sent so often."""
+    return COMMAND_AGAIN_MS << min(max(sent - 1, 0), _DOUBLINGS)
 
 
 def config_message(desired: DesiredConfig) -> bytes:
@@ -65,6 +77,7 @@ class Deliver:
         self._publish = publish
         self._now_ms = now_ms
         self.configs = 0  # sent
+        self.campaigns = 0  # sent, repetitions included
         self.commands = 0  # sent, repetitions included
         self.expired = 0
 
@@ -76,6 +89,12 @@ class Deliver:
             self._publish(topics.down(wanted.node, "config"), config_message(wanted), True)
             self._store.configs.sent(wanted.node, wanted.rev, self._now_ms())
             self.configs += 1
+        for campaign in self._store.campaigns.undelivered(self._now_ms() // 1000):
+            if is_campaign_due(campaign, self._now_ms()):
+                order = campaign.order
+                self._publish(topics.down(order.node, "ota"), order.envelope, True)
+                self._store.campaigns.sent(order.node, order.counter, self._now_ms())
+                self.campaigns += 1
         for command in self._store.commands.unanswered():
             if is_command_due(command, self._now_ms()):
                 self._publish(topics.down(command.node, "cmd"), command_message(command), False)

@@ -76,6 +76,7 @@ class NodeState:
     config_error: int = 0
     config_path: str = ""
     safe_mode: bool = False
+    manifest: bytes = b""  # SHA-256 of the manifest of the program that runs
     health: Mapping[str, Any] = field(default_factory=dict)  # fields of Heartbeat by name
 
 
@@ -107,3 +108,53 @@ class DesiredConfig:
     values: Mapping[int, Any]
     issued_s: int
     probation_s: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """The newest campaign for a node: what it shall do about its program."""
+
+    node: str
+    counter: int  # grows with every order to the node
+    action: int  # INSTALL, STOP, BOOT of protocol.trust
+    release: bytes  # INSTALL: SHA-256 of the release document
+    manifest: bytes  # SHA-256 of the manifest that shall run; empty with STOP
+    nonce: bytes  # that the proof has to answer
+    envelope: bytes  # encoded Signed
+    issued_s: int
+    expires_s: int
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """A proof that holds: its node ran that, and knew our nonce."""
+
+    at_ms: int  # its arrival
+    nonce: bytes
+    manifest: bytes
+    slot: str
+    boot: int
+    base: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUpdate:
+    """How far a node says that its update got (Status), and the newest thing that it proved."""
+
+    node: str
+    received_ms: int
+    boot: int
+    t_s: int  # 0 while the node did not know the time
+    counter: int  # of the campaign that it speaks of; 0 = it was given none
+    stage: int  # IDLE .. STOPPED of protocol.update
+    done: int  # bytes
+    total: int
+    code: int  # U_* of protocol.refusals
+    text: str
+    release: bytes
+    manifest: bytes
+    root: int  # version of its root; 0 = none
+    floor: int  # sequence below which it refuses releases
+    spare: bytes  # manifest in its other slot; empty = nothing that could be started
+    proved: Proved | None = None

@@ -16,6 +16,7 @@ from protocol import cbor, topics
 from protocol.errors import DecodeError
 from protocol.messages import Heartbeat, Log, Reply, State
 from protocol.records import TQ_BOUND, TQ_RTC, TQ_UPTIME, Event
+from protocol.update import Proof, Status
 
 AHEAD_S = 86400  # no clock is believed that is further in the future than this: TQ_AHEAD
 _MS = 1_000_000  # ns
@@ -23,13 +24,17 @@ _HEALTH = tuple(row[1] for row in Heartbeat.FIELDS)
 
 # rows, node, topic, payload, received_ms; True when the node itself spoke, which its will is not
 Handler = Callable[[Rows, int, str, bytes, int], bool]
+Holds = Callable[[str, Proof], bool]  # whether a proof was made with the key of that node
 
 
 class Sorter:
-    """`lookup()` gives {node id: key} of every node; it is called again when an unknown id turns up."""
+    """`lookup()` gives {node id: key} of every node; it is called again when an unknown id turns up.
 
-    def __init__(self, lookup: Callable[[], Mapping[str, int]]) -> None:
+    `holds` judges proofs; without it none holds."""
+
+    def __init__(self, lookup: Callable[[], Mapping[str, int]], holds: Holds = lambda _node, _proof: False) -> None:
         self._lookup = lookup
+        self._holds = holds
         self._nodes: Mapping[str, int] = {}
         self._looked = False  # once per batch is enough
         self._routes: dict[str, tuple[Handler, int]] = {}  # by topic; as many as nodes have topics
@@ -39,6 +44,7 @@ class Sorter:
             "state": _state,
             "log": _log,
             "reply": _reply,
+            "ota": self._ota,
         }
 
     def sort(self, deliveries: Iterable[Delivery]) -> Rows:
@@ -69,6 +75,22 @@ class Sorter:
             raise DecodeError("no such node")
         route = self._routes[topic] = (handler, self._nodes[node])
         return route
+
+    def _ota(self, rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -> bool:
+        status = Status.decode(payload)
+        t_s = min(status.t, received_ms // 1000)  # a clock that is ahead does not outrank what comes when it is right
+        said = status.counter, status.stage, status.done, status.total, status.code, status.text
+        about = status.release, status.manifest, status.root, status.floor, status.spare
+        rows.updates.append((node, received_ms, status.boot, t_s, *said, *about))
+        proof = status.proof
+        if proof is None or not proof.mac:
+            return True
+        if not self._holds(topics.parse(topic)[0], proof):
+            rows.letters.append((topic, payload, "proof: it was not made with the key of this node", received_ms))
+        elif proof.confirmed and proof.nonce:
+            claimed = proof.nonce, proof.manifest, proof.slot, proof.boot, proof.base
+            rows.proved.append((received_ms, *claimed, node))
+        return True
 
 
 def _tele(rows: Rows, node: int, topic: str, payload: bytes, received_ms: int) -> bool:
@@ -127,7 +149,8 @@ def _state(rows: Rows, node: int, _topic: str, payload: bytes, received_ms: int)
     state = State.decode(payload)
     health = _health(state.heartbeat)
     row = (node, state.online, received_ms, state.boot, state.firmware, state.slot, state.config_desired)
-    rows.states.append((*row, state.config_applied, state.config_error, state.config_path, state.safe_mode, health))
+    config = state.config_applied, state.config_error, state.config_path
+    rows.states.append((*row, *config, state.safe_mode, health, state.manifest))
     beat = state.heartbeat
     if beat is not None:
         rows.health.append((node, state.boot, beat.up_s, received_ms, health))

@@ -6,6 +6,7 @@
     store.claims     boards that asked for an identity                  claims.py
     store.commands   orders and how far they got                        commands.py
     store.releases   what was published                                 releases.py
+    store.campaigns  orders to update, and how far each got             campaigns.py
     store.readings   records: latest, ranges, hourly, completeness      readings.py
     store.journal    events, log lines, refused messages, figures       journal.py
     store.intake()   the writer of what the broker delivers             intake.py
@@ -18,6 +19,7 @@ their unit. Errors: NotFoundError for a node or command that does not exist, Unr
 from pathlib import Path
 
 from fleet.store import dialect
+from fleet.store.campaigns import Campaigns
 from fleet.store.claims import Claims
 from fleet.store.commands import Commands
 from fleet.store.configs import Configs
@@ -39,6 +41,7 @@ class Store:
         self.configs = Configs(self._engine)
         self.commands = Commands(self._engine)
         self.releases = Releases(self._engine)
+        self.campaigns = Campaigns(self._engine)
         self.readings = Readings(self._engine)
         self.journal = Journal(self._engine)
         self.upkeep = Upkeep(self._engine)

@@ -26,10 +26,13 @@ RecordRow = tuple[int, int, int, int, int, int, bytes, int]  # node, ts, boot, s
 # node, boot, seq, ts, tq, code, phase, body, received_ms
 EventRow = tuple[int, int, int, int, int, int, int, bytes, int]
 LatestRow = tuple[int, int, int, int, int, int, dict[int, Any], int]  # as a record, with its samples for the body
-StateRow = tuple[int, bool, int, int, str, str, int, int, int, str, bool, str]  # the columns of node_state
+StateRow = tuple[int, bool, int, int, str, str, int, int, int, str, bool, str, bytes]  # the columns of node_state
 HealthRow = tuple[int, int, int, int, str]  # the columns of heartbeat
 Anchor = tuple[int, int, int, int]  # node, boot, UTC in seconds at its begin, time quality of that
 ReplyRow = tuple[int, int, str, bytes, int, str, int]  # status, code, text, result, replied_ms, id, node
+# node, received_ms, boot, t_s, counter, stage, done, total, code, text, release, manifest, root, floor, spare
+UpdateRow = tuple[int, int, int, int, int, int, int, int, int, str, bytes, bytes, int, int, bytes]
+ProvedRow = tuple[int, bytes, bytes, str, int, bytes, int]  # received_ms, nonce, manifest, slot, boot, base, node
 
 _INSERT = {
     "record": "INSERT INTO record VALUES (?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
@@ -43,18 +46,34 @@ _SEEN = "UPDATE node SET last_seen_ms = ? WHERE key = ? AND (last_seen_ms IS NUL
 _LOG = "INSERT INTO node_log (node, received_ms, boot, up_ms, level, tag, text, dropped) VALUES (?,?,?,?,?,?,?,?)"
 _HEARTBEAT = "INSERT INTO heartbeat VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING"
 # What is left of an earlier boot may come late. A boot that is not heard of again for 15 min was no boot: it gives way.
-_STATE = """INSERT INTO node_state VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
+_STATE = """INSERT INTO node_state VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
     online = excluded.online, received_ms = excluded.received_ms, boot = excluded.boot, firmware = excluded.firmware,
     slot = excluded.slot, config_desired = excluded.config_desired, config_applied = excluded.config_applied,
     config_error = excluded.config_error, config_path = excluded.config_path, safe_mode = excluded.safe_mode,
-    health = excluded.health
+    health = excluded.health, manifest = excluded.manifest
     WHERE excluded.boot >= node_state.boot OR excluded.received_ms >= node_state.received_ms + 900000"""
 # The will is news about nothing but `online` (SPEC 6.4).
-_OFFLINE = """INSERT INTO node_state VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
+_OFFLINE = """INSERT INTO node_state VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
     online = excluded.online, received_ms = excluded.received_ms"""
 # A reply may come twice and late; only the service closes a command without one, and then the node knows better.
 _REPLY = """UPDATE command SET status = ?1, code = ?2, text = ?3, result = ?4, replied_ms = ?5
     WHERE id = ?6 AND node = ?7 AND ((status <= 2 AND status < ?1) OR (status = 5 AND replied_ms IS NULL))"""
+# A Status may come twice, and after a later one: the later boot counts, within it the later time of the node (unknown
+# is earlier than known), then counter, stage and bytes. What is not heard of again for 15 min gives way, as above.
+_UPDATE = """INSERT INTO node_update (node, received_ms, boot, t_s, counter, stage, done, total, code, text, "release",
+    manifest, root, floor, spare) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
+    received_ms = excluded.received_ms, boot = excluded.boot, t_s = excluded.t_s, counter = excluded.counter,
+    stage = excluded.stage, done = excluded.done, total = excluded.total, code = excluded.code, text = excluded.text,
+    "release" = excluded."release", manifest = excluded.manifest, root = excluded.root, floor = excluded.floor,
+    spare = excluded.spare
+    WHERE (excluded.boot, excluded.t_s, excluded.counter, excluded.stage, excluded.done)
+        >= (node_update.boot, node_update.t_s, node_update.counter, node_update.stage, node_update.done)
+    OR excluded.received_ms >= node_update.received_ms + 900000"""
+# A proof counts when it answers the newest order to its node, so one that was kept from earlier proves nothing.
+_PROVED = """UPDATE node_update SET proved_ms = ?1, proved_nonce = ?2, proved_manifest = ?3, proved_slot = ?4,
+    proved_boot = ?5, proved_base = ?6
+    WHERE node = ?7 AND (proved_nonce IS NULL OR proved_nonce <> ?2 OR proved_boot < ?5)
+    AND EXISTS (SELECT 1 FROM campaign WHERE campaign.node = ?7 AND campaign.nonce = ?2)"""
 _LETTER = """INSERT INTO dead_letter (digest, topic, payload, reason, received_ms, last_ms, count)
     VALUES (?,?,?,?,?,?,1)
     ON CONFLICT (digest) DO UPDATE SET count = dead_letter.count + 1, last_ms = excluded.last_ms"""
@@ -88,6 +107,8 @@ class Rows:
     anchors: list[Anchor] = field(default_factory=list)
     logs: list[LogRow] = field(default_factory=list)
     replies: list[ReplyRow] = field(default_factory=list)
+    updates: list[UpdateRow] = field(default_factory=list)
+    proved: list[ProvedRow] = field(default_factory=list)  # proofs that hold
     letters: list[Letter] = field(default_factory=list)
     seen: dict[int, int] = field(default_factory=dict)  # node: received_ms
 
@@ -148,6 +169,8 @@ class Intake:
         link.many(_SEEN, [(at, node, at) for node, at in rows.seen.items()])
         link.many(_LOG, self._quotas.lines(rows.logs))
         link.many(_REPLY, rows.replies)
+        link.many(_UPDATE, rows.updates)
+        link.many(_PROVED, rows.proved)
         letters = self._quotas.letters(rows.letters + once.letters)
         link.many(_LETTER, [(_digest(letter), *letter, letter[3]) for letter in letters])
         once.tally.refused = len(letters)

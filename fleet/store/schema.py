@@ -8,6 +8,8 @@ rollup_1h     hourly statistics                          rollup_due    hours who
 node_log      log lines                                  command       orders and how far they got
 dead_letter   what was refused, with the reason          service_stat  the service's own figures over time
 claim         boards that proved a ticket               release       what was published, signatures and all
+campaign      the newest order to each about its program
+node_update   how far each node says its update got, and what it proved
 
 A node has an integer `key` here, so that the large tables do not repeat its name. The migrations in `migrations/`
 make these tables; a test compares the two.
@@ -87,6 +89,7 @@ node_state = Table(
     Column("config_path", Text, nullable=False),
     Column("safe_mode", Boolean, nullable=False),
     Column("health", JSON, nullable=False),
+    Column("manifest", LargeBinary, nullable=False),  # SHA-256 of the manifest of the program that runs
 )
 
 node_config = Table(
@@ -268,6 +271,50 @@ release = Table(
     UniqueConstraint("product", "version", name="release_version"),
     UniqueConstraint("product", "sequence", name="release_sequence"),
     Index("release_manifest", "manifest"),
+)
+
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    Column("counter", BigInteger, nullable=False),
+    Column("action", Integer, nullable=False),
+    Column("release", LargeBinary, nullable=False),  # SHA-256 of the release document, or empty
+    Column("manifest", LargeBinary, nullable=False),  # that shall run afterwards; empty = whatever does
+    Column("nonce", LargeBinary, nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("issued_s", BigInteger, nullable=False),
+    Column("expires_s", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("sent_counter", BigInteger, nullable=False),  # the newest that a broker acknowledged
+    Column("sent_ms", BigInteger, nullable=False),
+    Column("sent", Integer, nullable=False),  # how often
+)
+
+node_update = Table(
+    "node_update",
+    metadata,
+    Column("node", Integer, primary_key=True, autoincrement=False),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("boot", BigInteger, nullable=False),
+    Column("t_s", BigInteger, nullable=False),  # when the node said so, by its clock, at most the arrival; 0 = unknown
+    Column("counter", BigInteger, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("code", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("release", LargeBinary, nullable=False),
+    Column("manifest", LargeBinary, nullable=False),
+    Column("root", BigInteger, nullable=False),
+    Column("floor", BigInteger, nullable=False),
+    Column("spare", LargeBinary, nullable=False),
+    Column("proved_ms", BigInteger),  # arrival of the newest proof that holds and answers a nonce of ours; null = none
+    Column("proved_nonce", LargeBinary),
+    Column("proved_manifest", LargeBinary),
+    Column("proved_slot", Text),
+    Column("proved_boot", BigInteger),
+    Column("proved_base", LargeBinary),
 )
 
 service_stat = Table(

@@ -104,8 +104,8 @@ def _write(store: Store, now: int) -> None:
     event = Event(30, start, TQ_NTP_HOUR, events.BOOT, attrs=boot)
     rows.events.append((air, BOOT, 30, start, TQ_NTP_HOUR, events.BOOT, 0, event.encode(), start * 1000))
     health = json.dumps({"up_s": 1800, "heap_free": 90000})
-    rows.states.append((air, True, now * 1000, BOOT, "1.3.10", "a", 0, 0, 0, "", False, health))
-    rows.states.append((quiet, False, (now - 7200) * 1000, BOOT, "1.4.0", "a", 1, 0, 2, "interval_s", False, "{}"))
+    rows.states.append((air, True, now * 1000, BOOT, "1.3.10", "a", 0, 0, 0, "", False, health, b""))
+    rows.states.append((quiet, False, (now - 7200) * 1000, BOOT, "1.4.0", "a", 1, 0, 2, "interval_s", False, "{}", b""))
     rows.logs += [
         (air, now * 1000, BOOT, 1000 + line, 6 if line else 3, "link", f"line {line}", 0) for line in range(3)
     ]

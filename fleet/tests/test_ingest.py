@@ -35,7 +35,9 @@ POISON = {
     "an event among the records": ("up/tele", batch(event(1)), "entry: samples of the wrong shape"),
     "a record among the events": ("up/event", batch(record(1)), "entry: entry of the wrong shape"),
     "an entry that is no entry": ("up/tele", batch(b"\x01"), "entry: entry of the wrong shape"),
-    "a topic of later": ("up/ota", b"\xa0", "nothing is expected on up/ota"),
+    "a question for a block among what is stored": ("up/block", b"\xa0", "nothing is expected on up/block"),
+    "a stage of later": ("up/ota", b"\xa1\x02\x0b", "Status.stage out of range"),
+    "an update without end": ("up/ota", bytes(2000), "message longer than 1024 bytes"),
     "a topic that a node may not use": ("down/config", Config(rev=1).encode(), "nothing is expected on down/config"),
     "a topic of somebody else": ("up/tele/more", b"\xa0", "not a topic of this contract"),
 }

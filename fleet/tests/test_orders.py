@@ -49,6 +49,7 @@ def report(store: Store, node: str, desired: int, applied: int, error: int = 0, 
         path,
         False,
         json.dumps({}),
+        b"",
     )
     intake = store.intake()
     intake.write(Rows(states=[row]))

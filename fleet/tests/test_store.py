@@ -66,6 +66,7 @@ def test_a_database_of_an_earlier_release_keeps_its_data(tmp_path: Path, revisio
         assert store.journal.refused() == {"Batch is not a map": 1}
         claimed = store.claims.of("240ac4000001")
         assert (claimed.node, claimed.issues) == ("light-1", 1) if claimed else revision < "0002"
+        assert list(store.campaigns.orders()) == list(store.campaigns.updates()) == ["air-1"] * (revision >= "0004")
         assert [row.yanked_reason for row in store.releases.all()] == (["a test"] if revision >= "0003" else [])
 
 
