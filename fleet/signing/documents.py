@@ -96,7 +96,6 @@ def _lack_of(root: Root, name: str, found: list[Signature]) -> bool:
 
 def _lack(role: Role, found: list[Signature]) -> str:
     """What a role lacks, for people."""
-    signed = {one.place: one.report for one in found if one.place in role.keys}
-    counted = [report for report in signed.values() if report or not role.report]
+    counted = {one.place for one in found if one.place in role.keys and (one.report or not role.report)}
     named = " that name a report" if role.report else ""
     return f"role {role.name} has {len(counted)} of {role.threshold} signatures{named}"
