@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,9 @@ CONNECT_S = 10  # TCP, TLS and CONNACK; a broker that restarts with a large stor
 PUBLISH_S = 10.0  # until PUBACK; JetStream with sync "always" takes some milliseconds
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 10.0
+POSTS = 2048  # messages of QoS 0 that wait to be written
 _PUBACK = struct.Struct("!BBH")
+_AT_ONCE = 64 << 10  # bytes that are put together for one write
 _BURST = 500  # packets read before acknowledgements get their turn
 _TICK_MS = 1000  # keep-alive is looked after so often
 
@@ -96,8 +98,9 @@ class Bus:
         self._log = log
         self._held: set[int] = set()  # packet ids that were delivered here and not acknowledged
         self._acks: deque[list[Delivery]] = deque()
-        self._pubacks = bytearray()  # what of them waits to be written
-        self._cut = False  # the first of these bytes is in the middle of a packet
+        self._posts: deque[bytes] = deque()  # packets of QoS 0
+        self._raw = bytearray()  # what of acknowledgements and posts is being written
+        self._cut = False  # the first of these bytes may be in the middle of a packet
         self._outgoing: deque[_Outgoing] = deque()
         self._unanswered: dict[int, _Outgoing] = {}
         self._wake_out, self._wake_in = socket.socketpair()
@@ -134,6 +137,17 @@ class Bus:
             raise TimedOutError(f"the broker does not acknowledge {topic}")
         if item.fault:
             raise UnreachableError("the connection to the broker ended", cause=item.fault)
+
+    def post(self, messages: Iterable[tuple[str, bytes]]) -> int:
+        """(topic, payload) with QoS 0; returns at once how many found a connection and room. The others are lost."""
+        taken = 0
+        for topic, payload in messages:
+            if not self.up.is_set() or len(self._posts) >= POSTS:
+                break
+            self._posts.append(_publish_packet(topic.encode(), payload))
+            taken += 1
+        self._wake()
+        return taken
 
     def resume(self) -> None:
         """There is room again: make the broker repeat what was turned away, by connecting anew."""
@@ -211,7 +225,8 @@ class Bus:
         while (found := client.socket()) is not None:
             pending = isinstance(found, ssl.SSLSocket) and found.pending() > 0
             reads = 0 if self._holding else select.POLLIN
-            poller.register(found, reads | (select.POLLOUT if self._pubacks or client.want_write() else 0))
+            writes = self._raw or self._posts or client.want_write()
+            poller.register(found, reads | (select.POLLOUT if writes else 0))
             ready = dict(poller.poll(0 if pending and reads else _TICK_MS))
             if self._wake_in.fileno() in ready:
                 self._wake_in.recv(4096)
@@ -222,7 +237,7 @@ class Bus:
             if client.socket() is not found:
                 return
             self._send(client, found)
-            if self._stopping.is_set() and not self._pubacks:
+            if self._stopping.is_set() and not self._raw:
                 client.disconnect()
                 client.loop_write()
                 return
@@ -238,14 +253,16 @@ class Bus:
                 return
 
     def _send(self, client: mqtt.Client, found: "mqtt.SocketLike") -> None:
-        """Write what waits: acknowledgements of this connection, then messages; neither in the middle of the other."""
+        """Write what waits: acknowledgements and posts, then messages of QoS 1; neither in the middle of the other."""
         while self._acks:
             for delivery in self._acks.popleft():
                 if delivery.session == self.session and delivery.mid:
-                    self._pubacks += _PUBACK.pack(0x40, 2, delivery.mid)
+                    self._raw += _PUBACK.pack(0x40, 2, delivery.mid)
                     self._held.discard(delivery.mid)
+        while self._posts and self.up.is_set() and not self._cut and len(self._raw) < _AT_ONCE:
+            self._raw += self._posts.popleft()
         if self._cut or not client.want_write():
-            self._write_pubacks(found)
+            self._write_raw(found)
         while self._outgoing and self.up.is_set():
             item = self._outgoing.popleft()
             mid = client.publish(item.topic, item.payload, 1, item.retain).mid
@@ -253,23 +270,22 @@ class Bus:
         if client.want_write() and not self._cut:
             client.loop_write()
 
-    def _write_pubacks(self, found: "mqtt.SocketLike") -> None:
+    def _write_raw(self, found: "mqtt.SocketLike") -> None:
         """In one piece: paho would make a system call and a TLS record of each, a quarter of the cost of a message."""
-        while self._pubacks:
+        while self._raw:
             try:
-                sent = found.send(self._pubacks)
-            except BlockingIOError:
+                sent = found.send(self._raw)
+            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                self._cut = True  # also since OpenSSL wants the same bytes again before any others
                 return
-            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-                self._cut = True  # OpenSSL wants the same bytes again before any others
-                return
-            del self._pubacks[:sent]
-            self._cut = len(self._pubacks) % _PUBACK.size != 0
+            del self._raw[:sent]
+        self._cut = False
 
     def _end(self) -> None:
         self.up.clear()
         self._held.clear()
-        self._pubacks.clear()
+        self._posts.clear()
+        self._raw.clear()
         self._cut = False
         lost = list(self._unanswered.values())
         self._unanswered.clear()
@@ -323,6 +339,17 @@ class Bus:
         item = self._unanswered.pop(mid, None)
         if item is not None:
             item.done.set()
+
+
+def _publish_packet(topic: bytes, payload: bytes) -> bytes:
+    """A PUBLISH of QoS 0 (MQTT 3.1.1, 3.3)."""
+    size = 2 + len(topic) + len(payload)
+    head = bytearray(b"\x30")
+    while size > 127:
+        head.append(size & 127 | 128)
+        size >>= 7
+    head.append(size)
+    return b"".join((head, len(topic).to_bytes(2, "big"), topic, payload))
 
 
 def _leave(*_: Any) -> None:

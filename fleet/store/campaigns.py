@@ -1,7 +1,7 @@
 """Orders to nodes about their programs, and how far each got. Delivering them is `fleet.deliver`'s task."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, or_, select, update
@@ -114,4 +114,5 @@ def _set(connection: Connection, key: int, order: Ordered) -> None:
 
 def _update(node: str, values: Sequence[Any]) -> NodeUpdate:
     said, proved = values[: len(_SAID)], values[len(_SAID) :]
-    return NodeUpdate(node, *said, proved=Proved(*proved) if proved[0] is not None else None)
+    found = NodeUpdate(node, *said)
+    return found if proved[0] is None else replace(found, proved=Proved(*proved))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.bus import Bus, Delivery, Endpoint, tls_context
+from fleet.bus import POSTS, Bus, Delivery, Endpoint, tls_context
 from fleet.errors import FleetError, TimedOutError, UnreachableError
 from fleet.tests.rig import MOSQUITTO, NATS, Rig, free_port, wait_for
 
@@ -122,6 +122,33 @@ def test_publish_returns_when_the_broker_has_it(rig: Rig) -> None:
         with rig.client("air-1") as node:
             node.subscribe("lum/1/air-1/down/config")
             wait_for(lambda: node.got(b"wanted"), "the retained message", PATIENCE_S)
+
+
+def test_posts_arrive_in_order_between_acknowledgements_and_publications(rig: Rig) -> None:
+    """Three ways to write share one connection: nobody writes into the middle of another's packet."""
+    posts = [b"%d " % number + bytes(number) for number in range(1500)]
+    with desk(rig) as mine, rig.client("air-1") as node:
+        node.subscribe("lum/1/air-1/down/#", 1)
+        for at in range(0, len(posts), 100):
+            node.send("lum/1/air-1/up/tele", b"record %d" % at)
+            messages = [("lum/1/air-1/down/block", payload) for payload in posts[at : at + 100]]
+            while messages:
+                del messages[: mine.bus.post(messages)]
+            mine.bus.publish("lum/1/air-1/down/cmd", b"command %d" % at)
+            mine.bus.ack(mine.got[len(mine.got) // 2 :])
+        wait_for(lambda: node.got(posts[-1]), "the last post", PATIENCE_S)
+        assert [payload for topic, payload in node.messages if topic.endswith("/block")] == posts
+        assert sum(topic.endswith("/cmd") for topic, _ in node.messages) == 15
+        mine.wait(15)
+        assert mine.bus.session == 1
+
+
+def test_posts_are_bounded_and_lost_without_a_connection(rig: Rig) -> None:
+    mine = Desk(rig)
+    assert mine.bus.post([("lum/1/air-1/down/block", b"x")]) == 0
+    mine.bus.up.set()  # nobody writes, since the bus was not started
+    assert mine.bus.post([("lum/1/air-1/down/block", b"x")] * (POSTS + 1)) == POSTS
+    mine.bus.stop()
 
 
 def test_publish_says_when_the_broker_is_away(rig: Rig) -> None:
