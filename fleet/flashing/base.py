@@ -97,6 +97,26 @@ def check(data: bytes, name: str, sha256: str = "") -> Base:
     return Base(name, chip, version, tuple(table), data)
 
 
+def check_program(data: bytes, name: str) -> tuple[Chip, str]:
+    """(chip, version of MicroPython) of an image for one program partition, as an update brings it.
+
+    VerificationError when it is none, damaged or too old. The version is empty when the image does not say it.
+    """
+    hint = "take an .app-bin as micropython.org offers it for updates (not the .bin of the first installation)"
+    at = _HEADER.size + _SEGMENT.size
+    try:
+        chip = _chip(_image(data, name))
+    except VerificationError as error:
+        raise VerificationError(f"{name} is no image of a program", hint, error.cause or error.message) from None
+    if data[at : at + 4] != _DESCRIBED.to_bytes(4, "little"):
+        raise VerificationError(f"{name} is no image of a program", hint, "it does not describe itself as one")
+    version = version_of(data)
+    if is_too_old(version):
+        least = ".".join(map(str, LEAST))
+        raise VerificationError(f"{name} is MicroPython {version}", hint, f"the firmware needs {least} or newer")
+    return chip, version
+
+
 def is_too_old(version: str) -> bool:
     """Whether the firmware needs a newer MicroPython than that; nobody knows for one that does not say its version."""
     found = re.match(r"(\d{1,3})\.(\d{1,3})", version)
@@ -221,11 +241,12 @@ class Shelf:
 
     def _load(self, path: Path) -> Base:
         if path not in self._read:
-            self._read[path] = check(_bytes(path), path.name, self._sha256 or _digest_beside(path))
+            self._read[path] = check(read(path), path.name, self._sha256 or _digest_beside(path))
         return self._read[path]
 
 
-def _bytes(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """The bytes of an image; NotFoundError, VerificationError when it is larger than any."""
     try:
         with path.open("rb") as file:
             data = file.read(SIZE_MAX + 1)

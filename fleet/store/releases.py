@@ -59,12 +59,23 @@ class Releases:
         with reading(self._engine) as connection:
             return _get(connection, name)
 
+    def find(self, digest: bytes) -> Published | None:
+        """The release of a digest, or None."""
+        with reading(self._engine) as connection:
+            return _of_digest(connection, digest)
+
     def by_manifest(self, manifest: bytes) -> Published | None:
         """The release whose manifest that is, or None."""
         query = select(*_COLUMNS).where(_RELEASE.manifest == manifest).order_by(_RELEASE.sequence.desc())
         with reading(self._engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else _published(row)
+
+    def check(self, release: Published, older: bool = False) -> None:
+        """Whether `add` would keep it: NotAllowedError as there."""
+        with reading(self._engine) as connection:
+            if _of_digest(connection, release.digest) is None:
+                _refuse_twice(connection, release, older)
 
     def add(self, release: Published, older: bool = False) -> bool:
         """Keep a release; False when it was there with the same envelope. New signatures replace the envelope.
@@ -73,11 +84,11 @@ class Releases:
         its product, which `older` permits.
         """
         with writing(self._engine) as connection:
-            there = connection.execute(select(*_COLUMNS).where(_RELEASE.digest == release.digest)).first()
+            there = _of_digest(connection, release.digest)
             if there is not None:
                 envelope = update(schema.release).where(_RELEASE.digest == release.digest)
                 connection.execute(envelope.values(envelope=release.envelope))
-                return bool(there.envelope != release.envelope)
+                return there.envelope != release.envelope
             _refuse_twice(connection, release, older)
             values = {field.name: getattr(release, field.name) for field in fields(release)}
             connection.execute(insert(schema.release).values(**values))
@@ -96,12 +107,17 @@ class Releases:
             return _get(connection, found.digest)
 
 
+def _of_digest(connection: Connection, digest: bytes) -> Published | None:
+    row = connection.execute(select(*_COLUMNS).where(_RELEASE.digest == digest)).first()
+    return None if row is None else _published(row)
+
+
 def _get(connection: Connection, name: "str | bytes") -> Published:
     if isinstance(name, bytes):
-        row = connection.execute(select(*_COLUMNS).where(_RELEASE.digest == name)).first()
-        if row is None:
+        there = _of_digest(connection, name)
+        if there is None:
             raise NotFoundError(f"no release {name.hex()} was published", hint="`fleet release list` shows all")
-        return _published(row)
+        return there
     known = {row.id: row for row in map(_published, connection.execute(select(*_COLUMNS)))}
     if name in known:
         return known[name]
