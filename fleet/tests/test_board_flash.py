@@ -90,9 +90,7 @@ def changed(program: Firmware) -> Firmware:
 
 def compiled(source: str) -> bytes:
     with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "clock.py"
-        path.write_text(source)
-        return sources._compile(path, "node/core/clock.py", Path(directory) / "out")
+        return sources._compile(source, "node/core/clock.py", Path(directory))
 
 
 def test_a_blank_board_becomes_one_that_reports(blank: BoardProcess, wish: Wish, environ: dict[str, str]) -> None:
