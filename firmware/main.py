@@ -2,8 +2,11 @@
 
 import sys
 
+_NOTE = "/crash.txt"
+_NOTE_BYTES = 96
 
-def main() -> None:
+
+def main(root: str = "") -> None:
     """Start; a board that cannot says why and stays at its prompt, unless the watchdog of stage 0 takes it away.
 
     SystemExit would start it again at once, without a word.
@@ -17,7 +20,17 @@ def main() -> None:
         start.main()
     except Exception as error:
         sys.print_exception(error)
+        note(error, root)
         print('@lumenair {"state":"damaged"}')  # protocol/report.py may be what is missing
+
+
+def note(error: Exception, root: str = "") -> None:
+    """A line for the program that runs next, which may be the one before. No flash that refuses it is in the way."""
+    try:
+        with open(root + _NOTE, "wb") as file:
+            file.write("{}: {}".format(error.__class__.__name__, error).encode()[:_NOTE_BYTES])
+    except (OSError, MemoryError):
+        pass
 
 
 if __name__ == "__main__":

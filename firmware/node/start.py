@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from node.board.door import BoardDoor
     from node.core.files import FilesDoor
 
+CRASH = "/crash.txt"  # main.py writes it, too
+_NOTE_BYTES = 96
 _COLLECT = 32768  # bytes of garbage after which to collect, before the heap takes from the memory that TLS needs
 
 
@@ -57,7 +59,18 @@ def run(make: "Any", files: "FilesDoor", slot: str, stdin: "Any", write: "Callab
         work(board, files, slot, stdin, write)
     except Exception as error:  # nobody reads a prompt on a pole
         sys.print_exception(error)
+        _note(files, error)
     board.reset()
+
+
+def _note(files: "FilesDoor", error: Exception) -> None:
+    """What ended this run, for the program that runs next: another one when this one is on trial."""
+    line = "{}: {}".format(error.__class__.__name__, error).encode()[:_NOTE_BYTES]
+    try:
+        if files.read(CRASH) != line:  # a program that ends so again and again must not wear out the flash
+            files.write_atomic(CRASH, line)
+    except (OSError, MemoryError):  # nobody learns of it
+        pass
 
 
 def _node(board: "BoardDoor", files: "FilesDoor", slot: str, stdin: "Any", write: "Callable[[str], object]") -> None:

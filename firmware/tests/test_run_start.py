@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import io
+import os
 import sys
+import time
 
 import main
 
-from firmware.tests.fakes import Files
+from firmware.tests.fakes import ENOSPC, Files
 from node import start
 from node.core.slots import MANIFEST, digest
 from node.tasks import console
@@ -105,9 +107,21 @@ def test_a_board_does_what_its_flash_is_for():
             assert isinstance(scene.board.document, Identity if does == "node" else Ticket), what
 
 
-def test_a_fault_restarts_the_board():
+def test_a_fault_restarts_the_board_and_leaves_a_note():
     scene = Scene(identity=IDENTITY.encode())
     scene.fault = ValueError("a fault")
+    scene.run()
+    assert scene.board.resets == 1
+    assert scene.files.read(start.CRASH) == b"ValueError: a fault"
+    scene.fault = ValueError("x" * 200)
+    scene.run()
+    assert scene.files.read(start.CRASH) == b"ValueError: " + b"x" * 84
+
+
+def test_a_flash_that_refuses_the_note_keeps_no_board_from_its_restart():
+    scene = Scene(identity=IDENTITY.encode())
+    scene.fault = ValueError("a fault")
+    scene.files.fail = ENOSPC
     scene.run()
     assert scene.board.resets == 1
 
@@ -142,13 +156,27 @@ class Esp32:
 def test_stage_0_starts_the_program_of_the_slot():
     sys.modules["node.board.esp32"] = Esp32
     before = gc.threshold(), sys.path[0]
+    root = folder()
     try:
-        main.main()  # this computer has no identity: a line, and back to the prompt
+        main.main(root)  # this computer has no identity: a line, and back to the prompt
+        assert not os.listdir(root)
         del sys.modules["node.board.esp32"]
-        main.main()  # a program that cannot be imported is told, and does not end the interpreter
+        main.main(root)  # a program that cannot be imported is told, and does not end the interpreter
+        with open(root + start.CRASH, "rb") as file:
+            assert file.read(12) == b"ImportError:"
+        os.remove(root + start.CRASH)
+        os.rmdir(root)
+        main.main(root)  # so is one that cannot even leave a note
     finally:
         gc.threshold(before[0])
         sys.modules.pop("node.board.esp32", None)
+
+
+def folder():
+    """A new folder."""
+    path = "/tmp/run_start_{}".format(time.ticks_us())
+    os.mkdir(path)
+    return path
 
 
 class Typed(io.IOBase):
