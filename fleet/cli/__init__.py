@@ -24,6 +24,7 @@ SECTIONS = {
     },
     "Nodes": {"node": "List, show, follow, order, configure, accept and retire nodes."},
     "Data": {"data": "Look at measured values, and export them."},
+    "Access": {"key": "Make the keys that nodes trust, and say who may sign what."},
 }
 
 

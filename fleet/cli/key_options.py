@@ -1,4 +1,4 @@
-"""The options of whatever signs: which key, and where its passphrase comes from. Never an argument: others see those."""
+"""The options of whatever signs: which key, and whence its passphrase. Never an argument, which others can see."""
 
 import os
 import sys
@@ -54,7 +54,7 @@ def signers(keys: Sequence[Path], passphrase_file: Path | None, out: "Output") -
 
 
 def new_passphrase(passphrase_file: Path | None) -> bytes:
-    """The passphrase for a key to be made; a person is asked twice. UsageError when it is too short, or there is none."""
+    """The passphrase for keys to be made; a person is asked twice. UsageError when it is too short or there is none."""
     from fleet.signing import make
 
     return make.check_passphrase(_given(passphrase_file) or _asked(None))

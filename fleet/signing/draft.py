@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from fleet.errors import NotFoundError, UsageError
 from fleet.signing.public import PublicKey
-from protocol import trust
+from protocol import cose, trust
 from protocol.errors import DecodeError, EncodeError
 from protocol.trust import Product, Role, Root, Signed
 
@@ -64,6 +64,20 @@ def draft(old: Root | None, changes: Changes, now_s: int) -> Signed:
             "a root cannot be like this", hint="`fleet key show` tells how it is", cause=str(error)
         ) from error
     return Signed(document=document, root=root.version)
+
+
+def outline(root: Root, names: Mapping[bytes, str]) -> dict[str, str]:
+    """{what: how it is} of a root, in words; `names` are of its keys."""
+    known = {key: names.get(key, cose.kid(key).hex()) for key in root.keys}
+    rows = {
+        f"role {role.name}": f"{role.threshold} of {', '.join(known[root.keys[at]] for at in role.keys)}"
+        + (", over a report" if role.report else "")
+        for role in root.roles
+    }
+    rows |= {f"product {product.name}": f"signed by {' and '.join(product.roles)}" for product in root.products}
+    if root.recovery:
+        rows["recovery"] = f"{', '.join(root.recovery)} after {root.recovery_s} s"
+    return rows
 
 
 def _roles(old: Root | None, changes: Changes) -> dict[str, _Plan]:

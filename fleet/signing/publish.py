@@ -87,10 +87,12 @@ def _envelope(merged: Signed, root: Root, old: Root | None) -> Signed:
 # ---- The online key
 
 
-def new_online_key(config: Config) -> PublicKey:
+def new_online_key(config: Config, dry_run: bool = False) -> PublicKey:
     """A new online key, which waits beside the one in use until a root with it is published."""
     path = config.keys_dir / _NEXT
     if not path.exists():
+        if dry_run:
+            return PublicKey("campaign", new_key().public_key().public_bytes_raw())
         files.make_private_dir(config.keys_dir)
         files.write_new(path, private_pem(new_key()))
     return PublicKey("campaign", pem_signer(path).public)
@@ -126,6 +128,10 @@ def is_online(root: Root, public: bytes | None) -> bool:
 def names(config: Config) -> dict[bytes, str]:
     """{public key: name} of the keys whose names this fleet knows."""
     known = {}
+    if (used := online_key(config)) is not None:
+        known[used] = "online"
+    if (config.keys_dir / _NEXT).exists():
+        known[new_online_key(config).public] = "online, next"
     for path in sorted(config.keys_dir.glob("*.pub")):
         with contextlib.suppress(VerificationError):
             one = load_public(path)
