@@ -10,17 +10,33 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from protocol import channels as c
-from protocol import events, topics
+from protocol import cose, events, topics, trust
 from protocol.cbor import encode
 from protocol.errors import DecodeError
 from protocol.identity import Identity
 from protocol.messages import DONE, E_PROBATION, RESET_WATCHDOG, Batch, Boot, Command, Config, Heartbeat, Reply, State
 from protocol.records import Event, Record, Sample
-from protocol.tests import meaning, test_cbor, test_message, test_records, test_topics
+from protocol.refusal_texts import NAMES
+from protocol.tests import (
+    judged,
+    meaning,
+    test_cbor,
+    test_cose,
+    test_message,
+    test_records,
+    test_topics,
+    test_trust,
+    test_update,
+)
+from protocol.trust import Signed
+from protocol.update import CONFIRMED, Proof, Status
 from tools.interpreter import ROOT
 
 FOLDER = ROOT / "protocol" / "vectors"
+_ORDER = (1 << 252) + 27742317777372353535851937790883648493  # of the base point of Ed25519
 
 T = 1_785_758_400  # 2026-08-03 12:00:00 UTC
 AIR_MINUTE = {
@@ -58,6 +74,14 @@ MESSAGES: dict[str, Any] = {
     "an identity": Identity(
         node="air-0001", kind="air", board="esp32-poe", boot0=29_762_640, ca=b"ca", cert=b"certificate", key=b"key",
         brokers=["broker.example:8883", "10.0.0.2:8883"], ntp=["pool.example"], made=T,
+    ),
+    "an identity that trusts a root": Identity(
+        node="air-0001", kind="air", board="esp32-poe", boot0=29_762_640, ca=b"ca", cert=b"certificate", key=b"key",
+        brokers=["broker.example:8883"], root=judged.ROOT.encode(), proof_key=bytes(range(32)),
+    ),
+    "a node that proves what it runs": Status(
+        counter=7, stage=CONFIRMED, release=b"\x33" * 32, manifest=b"\x11" * 32, boot=29_762_643, t=T, root=1, floor=9,
+        proof=Proof(nonce=b"\x44" * 16, manifest=b"\x11" * 32, slot="b", boot=5, confirmed=True, mac=bytes(32)),
     ),
 }  # fmt: skip
 
@@ -101,12 +125,60 @@ def entries_file() -> dict[str, Any]:
 
 def messages_file() -> dict[str, Any]:
     """messages.json."""
-    tables: dict[str, Any] = test_message.WRITTEN
+    tables: dict[str, Any] = test_message.WRITTEN | test_update.WRITTEN
     accept = [accepted(what, type(item).__name__.lower(), bytes.fromhex(text)) for what, (item, text) in tables.items()]
     accept += [accepted(what, type(item).__name__.lower(), item.encode()) for what, item in MESSAGES.items()]
-    hostile: dict[str, Any] = test_message.REFUSED
+    hostile: dict[str, Any] = test_message.REFUSED | test_update.REFUSED
     refuse = [refused(what, kind.__name__.lower(), encode(item)) for what, (kind, item, _) in hostile.items()]
     return {"accept": accept, "refuse": refuse}
+
+
+def signed_file() -> dict[str, Any]:
+    """signed.json: `judge` has envelopes, the root to judge them under, and the verdict."""
+    tables: dict[str, Any] = test_trust.WRITTEN
+    accept = [accepted(what, "sign1", bytes.fromhex(text)) for what, (text, _) in test_cose.WRITTEN.items()]
+    accept += [
+        accepted(what, type(item).__name__.lower(), bytes.fromhex(text)) for what, (item, text) in tables.items()
+    ]
+    accept += [accepted(f"the {kind} of `judge`", kind, item.encode()) for kind, item in judged.DOCUMENTS.items()]
+    refuse = [refused(what, "sign1", bytes.fromhex(text)) for what, (text, _) in test_cose.REFUSED.items()]
+    hostile: dict[str, Any] = test_trust.REFUSED
+    refuse += [refused(what, kind.__name__.lower(), encode(item)) for what, (kind, item, _) in hostile.items()]
+    refuse += [refused(what, "root", make().encode()) for what, (make, _) in test_trust.SENSELESS.items()]
+    return {"accept": accept, "refuse": refuse, "judge": [judge(what) for what in judged.JUDGED]}
+
+
+def judge(what: str) -> dict[str, Any]:
+    """A row of `judge`; raises when our own judge says otherwise."""
+    kind, signers, code = judged.JUDGED[what]
+    document = judged.DOCUMENTS[kind].encode()
+    signed = Signed(document=document, signatures=[signature(document, kind, at, flaw) for at, flaw in signers])
+    seen: list[tuple[int | None, bool, bytes]] = []
+    for (_, flaw), found in zip(signers, trust.parse_signatures(signed), strict=True):
+        place = trust.key_at(judged.ROOT, found.kid)
+        seen.append((place, place is not None and flaw in ("", judged.REPORTED), found.report))
+    said = trust.fault_of(judged.ROOT, judged.ROLES[kind], seen)
+    if said != code:
+        raise ValueError(f"{what}: judged {NAMES[said]}")
+    return {
+        "what": what, "type": kind, "roles": judged.ROLES[kind], "root": judged.ROOT.encode().hex(),
+        "hex": signed.encode().hex(), "signers": [[at, holds, report.hex()] for at, holds, report in seen],
+        "code": code, "name": NAMES[code],
+    }  # fmt: skip
+
+
+def signature(document: bytes, kind: str, at: int, flaw: str) -> bytes:
+    """A signature with the key of that place in `judged`, and with that flaw."""
+    public = Ed25519PrivateKey.from_private_bytes(judged.SEEDS[at]).public_key().public_bytes_raw()
+    key = Ed25519PrivateKey.from_private_bytes(judged.SEEDS[judged.STRANGER if flaw == judged.BORROWED else at])
+    typ = trust.CAMPAIGN_TYPE if flaw == judged.OTHER_TYPE else judged.TYPES[kind]
+    header = cose.protected(typ, judged.REPORT if flaw == judged.REPORTED else b"")
+    made = key.sign(cose.to_be_signed(header, cose.digest(document + b"x" * (flaw == judged.OTHER))))
+    if flaw == judged.FLIPPED:
+        made = bytes([made[0] ^ 1]) + made[1:]
+    if flaw == judged.HIGH:
+        made = made[:32] + (int.from_bytes(made[32:], "little") + _ORDER).to_bytes(32, "little")
+    return cose.assemble(header, cose.kid(public), made)
 
 
 def topics_file() -> dict[str, Any]:
@@ -120,7 +192,13 @@ def topics_file() -> dict[str, Any]:
     }
 
 
-FILES = {"cbor": cbor_file, "entries": entries_file, "messages": messages_file, "topics": topics_file}
+FILES = {
+    "cbor": cbor_file,
+    "entries": entries_file,
+    "messages": messages_file,
+    "topics": topics_file,
+    "signed": signed_file,
+}
 
 
 def text_of(name: str) -> str:
