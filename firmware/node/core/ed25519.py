@@ -28,6 +28,7 @@ _ROOT = 0x2B8324804FC1DF0B2B4D00993DFBD7A72F431806AD2FE478C4EE1B274A0EA0B0  # of
 _BX = 0x216936D3CD6E53FEC0A4E231FDD6DC5C692CC7609525A7B2C9562D608F25D51A
 _BY = 0x6666666666666666666666666666666666666666666666666666666666666658
 _LOW = (1 << 255) - 1
+_DIGITS = 254  # of a scalar below 2**253, whose highest may be carried into
 
 
 class Key:
@@ -108,22 +109,22 @@ def _combine(s: int, h: int, x: int, y: int) -> "Generator[None, None, Sum]":
     """sB + h(x, y)."""
     work = []
     for scalar, start in ((s, (_BX, 1, 1, _BY)), (h, (x, 1, 1, y))):
-        yield
         work.append((_digits(scalar), _multiples(start)))
+        yield
     total = (0, 1, 1, 1)
-    for at in range(255, -1, -1):
-        if not at & 3:
-            yield
+    for at in range(_DIGITS - 1, -1, -1):
         total = _double(total)
         for digits, multiples in work:
             if digits[at]:
                 total = _add(_point(total), multiples[digits[at] >> 1])
+        if not at & 3:
+            yield
     return total
 
 
 def _digits(scalar: int) -> bytearray:
     """The scalar in base 2, lowest digit first: 0, or 1, 3, 5, 7, or 9, 11, 13, 15, which stand for -7, -5, -3, -1."""
-    digits = bytearray(256)
+    digits = bytearray(_DIGITS)
     at = 0
     while scalar:
         if scalar & 1:
