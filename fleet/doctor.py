@@ -14,12 +14,13 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from fleet import config as settings
-from fleet import nodes, pki, status, watch
+from fleet import nodes, pki, signing, status, watch
 from fleet.boards.unfinished import Unfinished
 from fleet.broker import binary, control
 from fleet.config import EMBEDDED, Config
 from fleet.errors import FleetError
 from fleet.model import TQ_AHEAD, Standing
+from fleet.signing import publish
 from fleet.store import Store
 from fleet.store.nodes import NodeView
 
@@ -28,6 +29,7 @@ WARN = "warn"
 FAIL = "fail"
 
 EXPIRES_SOON_S = 60 * 86400  # time enough to reach every pole
+ROOT_SOON_S = 90 * 86400  # several people may have to meet for the next one
 DISK_FAIL = 200 << 20  # bytes: less than the broker and the database may need within an hour
 DISK_WARN = 2 << 30
 SILENT_S = 900  # three heartbeats of 300 s
@@ -87,10 +89,16 @@ def _failed(check: str, error: FleetError) -> Finding:
 
 def _files(patient: Patient) -> Iterator[Finding]:
     config = patient.config
-    private = [config.directory, *config.ca_dir.glob("*.key"), *config.certs_dir.glob("*.key"), config.service_id_file]
+    keys = [path for one in (config.ca_dir, config.certs_dir, config.keys_dir) for path in one.glob("*.key")]
+    private = [config.directory, *keys, config.service_id_file]
     loose = [path for path in private if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)]
-    if not config.claim_key_file.exists():
-        yield Finding("files", WARN, f"no {config.claim_key_file.name}: boards cannot claim an identity", "fleet init")
+    for path, lacking in (
+        (config.claim_key_file, "boards cannot claim an identity"),
+        (config.proof_key_file, "boards cannot be provisioned, and nodes prove nothing"),
+        (config.campaign_key_file, "no update can be ordered"),
+    ):
+        if not path.exists():
+            yield Finding("files", WARN, f"no {path.name}: {lacking}", "fleet init")
     if loose:
         names = " ".join(str(path) for path in loose)
         yield Finding("files", FAIL, "others may read " + names, f"chmod go= {names}")
@@ -132,6 +140,31 @@ def _certificate(path: Path, authority: x509.Certificate, now_s: int) -> Finding
 
 def _again(path: Path) -> str:
     return f"remove {path} and its key, then run `fleet init` and restart the service"
+
+
+def _trust(patient: Patient) -> Iterator[Finding]:
+    """Whom nodes trust with updates."""
+    config = patient.config
+    root = signing.roots(config).newest
+    if root is None:
+        text = "there is none: nodes that are provisioned now will take no updates"
+        yield Finding("root of trust", WARN, text, "fleet key init, before nodes are provisioned")
+        return
+    days = (root.expires - patient.now_s) // 86400
+    again = "make the next one: fleet key draft, sign, publish"
+    if days < 0:
+        yield Finding("root of trust", FAIL, f"root {root.version} expired: nodes take no updates under it", again)
+    elif days * 86400 < ROOT_SOON_S:
+        yield Finding("root of trust", WARN, f"root {root.version} expires in {days} days", again)
+    else:
+        yield Finding("root of trust", OK, f"root {root.version}, valid for {days} days")
+    if config.campaign_key_file.exists() and not publish.is_online(root, publish.online_key(config)):
+        text = f"{config.campaign_key_file.name} is not in the role campaign: nodes refuse what the service orders"
+        yield Finding("online key", FAIL, text, "restore it from a backup, or fleet key draft --new-online-key")
+    strays = sorted(config.keys_dir.glob("*.pem"))
+    if strays:
+        text = f"{_some([path.name for path in strays])}: whoever gets into this machine could sign releases"
+        yield Finding("offline keys", WARN, text, f"move them out of {config.keys_dir}, to where no network is")
 
 
 def _database(patient: Patient) -> Iterator[Finding]:
@@ -291,6 +324,7 @@ def _some(names: Sequence[str]) -> str:
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("files", _files),
     ("certificates", _certificates),
+    ("root of trust", _trust),
     ("disk", _disk),
     ("database", _database),
     ("broker program", _program),

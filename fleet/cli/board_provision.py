@@ -46,6 +46,7 @@ PROVISIONED = View(
 )
 PSK_VARIABLE = "LUMENAIR_WIFI_PSK"
 _PSK_MAX = 256  # characters of a file that holds one line
+_NO_ROOT = "The fleet has no root of trust: what is provisioned now takes no updates. `fleet key init` makes one first."
 _NOTHING = dict.fromkeys((column.key for column in PROVISIONED.columns), None)
 _TEXTS = ("kind", "board", "wifi_ssid", "tz", "site", "lat", "lon")  # options that are values of a node as they are
 _LISTS = ("brokers", "ntp")
@@ -123,6 +124,7 @@ def command(
         raise UsageError("name one node, or a file of many with --from", hint="fleet board provision --help")
     with opened(directory) as session:
         job = _Job(session, out, **{name: values[name] for name in _Job.OPTIONS})
+        out.note("" if job.takes_updates else _NO_ROOT)
         if file:
             job.many(file, shared)
             return
@@ -146,6 +148,11 @@ class _Job:
         self._micropython: str = options["micropython"]
         self._yes: bool = options["yes"]
         self._dry_run: bool = options["dry_run"]
+
+    @property
+    def takes_updates(self) -> bool:
+        """Whether nodes that are made now will ever take an update."""
+        return self._desk.provisioner.takes_updates
 
     def one(self, spec: "NodeSpec") -> None:
         """One board."""
