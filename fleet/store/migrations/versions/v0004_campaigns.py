@@ -9,7 +9,12 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Make the tables of campaigns and of updates."""
+    _make_campaigns()
+    _make_updates()
     op.add_column("node_state", sa.Column("manifest", sa.LargeBinary, nullable=False, server_default=sa.text("x''")))
+
+
+def _make_campaigns() -> None:
     op.create_table(
         "campaign",
         sa.Column("node", sa.Integer, primary_key=True, autoincrement=False),
@@ -26,6 +31,9 @@ def upgrade() -> None:
         sa.Column("sent_ms", sa.BigInteger, nullable=False),
         sa.Column("sent", sa.Integer, nullable=False),
     )
+
+
+def _make_updates() -> None:
     op.create_table(
         "node_update",
         sa.Column("node", sa.Integer, primary_key=True, autoincrement=False),
