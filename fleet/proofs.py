@@ -5,6 +5,7 @@ Each node has a key of its own, derived from one secret of the fleet, so there i
 
 import hmac
 import secrets
+from collections.abc import Callable
 
 from fleet.config import Config
 from fleet.errors import ConfigError, NotFoundError, VerificationError
@@ -50,3 +51,27 @@ def check(secret: bytes, node: str, boot0: int, proof: Proof, nonce: bytes) -> N
         raise VerificationError(f"the proof of {node} does not hold", hint=hint)
     if not hmac.compare_digest(proof.nonce, nonce):
         raise VerificationError(f"the proof of {node} is an old one", hint="ask again")
+
+
+class Judge:
+    """Says whether proofs hold, for one thread; it remembers when each node was provisioned."""
+
+    def __init__(self, secret: bytes, boot0: Callable[[str], int]) -> None:
+        """`boot0` gives the minute at which a node was provisioned last."""
+        self._secret = secret
+        self._boot0 = boot0
+        self._known: dict[str, int] = {}
+
+    def holds(self, node: str, proof: Proof) -> bool:
+        """Whether that node made it, for whatever nonce it names."""
+        return self._is_made(node, proof, self._known.get(node)) or self._is_made(node, proof, self._boot0(node))
+
+    def _is_made(self, node: str, proof: Proof, boot0: int | None) -> bool:
+        if boot0 is None:
+            return False
+        try:
+            check(self._secret, node, boot0, proof, proof.nonce)
+        except VerificationError:
+            return False
+        self._known[node] = boot0
+        return True
