@@ -4,7 +4,8 @@
     broker          the owner of the child process          fleet.broker.process
     bus             the MQTT session                        fleet.bus
     ingest          decodes, commits, acknowledges          fleet.ingest
-    deliver         configurations and commands             fleet.deliver
+    blocks          what nodes fetch while they update      fleet.blocks
+    deliver         configurations, campaigns, commands     fleet.deliver
     upkeep          roll-ups and retention                  fleet.store.upkeep
 
 It ends in this order: deliver nothing more, receive nothing more, store what was received, acknowledge it, disconnect,
@@ -24,16 +25,20 @@ from pathlib import Path
 from typing import Any
 
 import fleet
-from fleet import provision
+from fleet import proofs, provision, signing
+from fleet.blocks import BlockServer
+from fleet.blocks.shelf import FRESH_S, Shelf, Snapshot
 from fleet.broker import binary
 from fleet.broker.embedded import EmbeddedBroker
-from fleet.bus import Bus, Endpoint, tls_context
+from fleet.bus import Bus, Delivery, Endpoint, tls_context
 from fleet.config import EMBEDDED, Config
 from fleet.deliver import Deliver
 from fleet.errors import FleetError, NotAllowedError, UnreachableError
 from fleet.ingest import Ingest
 from fleet.ingest.inbox import Inbox
-from fleet.ingest.sorter import Sorter
+from fleet.ingest.sorter import Holds, Sorter
+from fleet.model import Standing
+from fleet.releases.archive import Archive
 from fleet.store import Store
 from fleet.store.upkeep import Limits
 from protocol.topics import PREFIX
@@ -46,6 +51,7 @@ HOUR_S = 3600
 DAY_S = 86400
 LATE_S = 300  # an hour is summed up so long after its end: most of its records have come
 CONNECT_S = 30.0  # from a broker that is ready to a session
+_BLOCK = "/up/block"
 DRAIN_S = 10.0  # to store what was received, at the end
 LOG_BYTES = 4 << 20
 LOG_FILES = 4
@@ -181,9 +187,10 @@ class _Service:
         self._swept_s = _now_ms() // 1000
         limits = config.ingest
         self._inbox = Inbox(limits.queue, limits.batch, limits.batch_ms / 1000)
-        self._bus = Bus(_endpoint(config), (FILTER,), self._inbox.offer, log.info)
+        self._bus = Bus(_endpoint(config), (FILTER,), self._receive, log.info)
+        self._blocks = _block_server(config, store, self._bus, log)
         self._intake = store.intake()
-        sorter = Sorter(store.nodes.keys)
+        sorter = Sorter(store.nodes.keys, _judge(config, store, log))
         self._ingest = Ingest(self._inbox, sorter, self._intake, self._bus.ack, self._bus.resume, log.warning)
         self._deliver = Deliver(store, self._bus.publish)
         self._repeats: list[_Repeat] = []
@@ -191,6 +198,7 @@ class _Service:
     def serve(self, stop: threading.Event, words: Sequence[str]) -> None:
         """Start everything, say so, and write figures until `stop`."""
         self._ingest.start()
+        self._blocks.start()
         self._bus.start()
         self._wait_up(stop)
         self._repeats = [
@@ -221,10 +229,21 @@ class _Service:
         self._bus.hold()
         if not self._ingest.finish(DRAIN_S):
             self._log.warning("the database did not take everything: the broker keeps it and sends it again")
+        self._blocks.finish()
         self._bus.stop()
         self._intake.close()
         if self._repeats:
             self._repeats[-1].once()
+
+    def _receive(self, delivery: Delivery) -> bool:
+        """What the bus brings: questions for blocks to those who answer them, everything else to be stored."""
+        if not delivery.topic.endswith(_BLOCK):
+            return self._inbox.offer(delivery)
+        if delivery.mid:  # against the contract, QoS 1: the broker shall not keep it
+            self._bus.ack([delivery])
+        if not delivery.retained:
+            self._blocks.offer(delivery.topic, delivery.payload)
+        return True
 
     def _deliver_step(self) -> None:
         if self._bus.up.is_set():
@@ -278,8 +297,10 @@ class _Service:
             "database_failures": ingest.failures,
             "database_fault": ingest.fault,
             "configs_sent": self._deliver.configs,
+            "campaigns_sent": self._deliver.campaigns,
             "commands_sent": self._deliver.commands,
             "commands_expired": self._deliver.expired,
+            "block_server": self._blocks.figures()._asdict(),
             "broker_restarts": broker.restarts if broker else 0,
             "broker_alarms": dict(broker.alarms) if broker else {},
         }
@@ -289,6 +310,27 @@ def _endpoint(config: Config) -> Endpoint:
     certs = config.certs_dir
     tls = tls_context(config.ca_dir / "ca.pem", certs / "service.pem", certs / "service.key")
     return Endpoint(config.broker.host, config.broker.port, config.service_id, tls)
+
+
+def _judge(config: Config, store: Store, log: logging.Logger) -> Holds:
+    """Who says whether a proof holds; without the fleet's secret none does."""
+    try:
+        secret = proofs.secret_of(config)
+    except FleetError as error:
+        log.warning("no update can be proved: %s", error)
+        return lambda _node, _proof: False
+    return proofs.Judge(secret, lambda node: store.nodes.get(node).boot0).holds
+
+
+def _block_server(config: Config, store: Store, bus: Bus, log: logging.Logger) -> BlockServer:
+    roots = Snapshot(lambda: signing.roots(config), FRESH_S, time.monotonic)
+    payloads = config.releases_dir / "payloads"
+    shelf = Shelf(Archive(config.releases_dir), payloads, store.releases.all, lambda at: roots.get().envelope(at))
+
+    def products() -> dict[str, str]:
+        return {node.id: node.kind.value for node in store.nodes.all() if node.standing is Standing.ACCEPTED}
+
+    return BlockServer(shelf, products, bus.post, log.warning)
 
 
 def _now_ms() -> int:
