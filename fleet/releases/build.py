@@ -5,7 +5,7 @@ that was given; what expires, and the sequence, are counted from it.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -71,9 +71,9 @@ def build(order: Order) -> Iterator[Contents]:
         yield _one(order, own, product, _pins(top, own, product, comes), comes, found)
 
 
-def write(top: Path, releases: Iterator[Contents]) -> list[tuple[Contents, Path, bool]]:
+def write(top: Path, releases: Iterable[Contents]) -> list[tuple[Contents, Path, bool]]:
     """Write each below `top`; (release, its directory, whether it is new)."""
-    return [(release, *directory.write(top, release)) for release in list(releases)]
+    return [(release, *directory.write(top, release)) for release in releases]
 
 
 def _one(
@@ -114,11 +114,14 @@ def _one(
     _check(release)
     bill = sbom.write(release, files, report)
     release.sbom = sha256(bill).digest()
+    return Contents(_unsigned(release), release, listing, files, bill, report, comes.data)
+
+
+def _unsigned(release: Release) -> Signed:
     try:
-        signed = Signed(document=release.encode())
+        return Signed(document=release.encode())
     except EncodeError as error:
         raise UsageError("the release has more in it than it can hold", "name fewer, or less", str(error)) from error
-    return Contents(signed, release, listing, files, bill, report, comes.data)
 
 
 def _time(order: Order, found: origin.Origin) -> int:

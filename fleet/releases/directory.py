@@ -34,7 +34,7 @@ def load(directory: Path) -> Contents:
     try:
         found = contents.load(_read(directory / contents.RELEASE, Signed.MAX_SIZE), fetch)
     except VerificationError as error:
-        raise VerificationError(f"{directory}: {error.message}", error.hint, error.cause) from error
+        raise VerificationError(f"{directory}: {error.message}", error.hint or _AGAIN, error.cause) from error
     extra = entries - {contents.RELEASE, *found.parts()}
     if extra:
         raise VerificationError(
@@ -68,7 +68,7 @@ def write(top: Path, release: Contents) -> tuple[Path, bool]:
     return target, True
 
 
-def sign(directory: Path, signed: Signed) -> None:
+def replace_envelope(directory: Path, signed: Signed) -> None:
     """Put an envelope with other signatures in the place of the one that is there."""
     files.replace(directory / contents.RELEASE, signed.encode(), files.PUBLIC)
 

@@ -1,12 +1,12 @@
 """Who signed a release, and whether that is enough: sign, verify, publish."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fleet import signing
 from fleet.errors import NotAllowedError, UsageError, VerificationError
-from fleet.releases import contents, directory
+from fleet.releases import contents
 from fleet.releases.archive import MAX_OBJECT, Archive
 from fleet.releases.contents import Contents
 from fleet.signing import Roots, Signature, SignatureError, Signer
@@ -19,6 +19,18 @@ from protocol import trust as contract
 from protocol.errors import DecodeError
 from protocol.refusal_texts import text
 from protocol.trust import BENCH, MAX_SIGNATURES, RELEASE_TYPE, ROOT_TYPE, Release, Root, Signed
+
+_SIGN = "whoever has a key of that role adds it: fleet release sign DIR --role NAME --key FILE"
+_RENEW = "make the next root: fleet key draft"
+_AGAIN = "build it again, with a later date"
+_LACKING = (
+    refusals.U_UNSIGNED,
+    refusals.U_UNKNOWN_KEY,
+    refusals.U_WRONG_ROLE,
+    refusals.U_TOO_FEW,
+    refusals.U_ROLE_MISSING,
+    refusals.U_NO_REPORT,
+)
 
 
 @dataclass(frozen=True)
@@ -44,34 +56,39 @@ def root_in(path: Path) -> Root:
     return root
 
 
-def sign(
-    place: Path, release: Contents, signer: Signer, role: str, report: bytes = b"", root: Root | None = None
-) -> Signed:
-    """Add a signature to the release in a directory; the envelope as it is now.
+def kid(signer: Signer) -> str:
+    """What signatures call the key of a signer."""
+    return cose.kid(signer.public).hex()
+
+
+def sign(release: Contents, signer: Signer, role: str, report: bytes = b"", root: Root | None = None) -> Contents:
+    """The release with one signature more.
 
     `report` is the SHA-256 of the report that the signer has seen. With `root` the key has to be one of the role.
     """
-    kid = cose.kid(signer.public)
-    if kid in (one.kid for one in _parsed(release.signed)):
+    if kid(signer) in (one.kid.hex() for one in _parsed(release.signed)):
         raise NotAllowedError(
             f"{release.id} has a signature by that key already",
-            cause=f"key {kid.hex()} of {signer.name}",
+            cause=f"key {kid(signer)} of {signer.name}",
             hint="a threshold counts keys: another signature takes another key",
         )
     _check_role(role, signer, report, root)
     signed = signing.add(release.signed, RELEASE_TYPE, signer, report)
     signed.root = root.version if root else signed.root
-    directory.sign(place, signed)
-    return signed
+    return replace(release, signed=signed)
 
 
 def verify(signed: Signed, release: Release, root: Root, now_s: int) -> None:
     """SignatureError, with what a node would answer, unless the release may be installed under `root`."""
     if root.expires <= now_s:
-        raise SignatureError(refusals.U_ROOT_EXPIRED, text(refusals.U_ROOT_EXPIRED), cause=f"on {_day(root.expires)}")
-    signing.verify(signed, root, contract.roles_for(root, release.product), RELEASE_TYPE)
+        raise SignatureError(refusals.U_ROOT_EXPIRED, text(refusals.U_ROOT_EXPIRED), _RENEW, f"on {_day(root.expires)}")
+    try:
+        signing.verify(signed, root, contract.roles_for(root, release.product), RELEASE_TYPE)
+    except SignatureError as error:
+        hint = error.hint or (_SIGN if error.fault in _LACKING else "")
+        raise SignatureError(error.fault, error.message, hint, error.cause) from error
     if release.expires <= now_s:
-        raise SignatureError(refusals.U_EXPIRED, text(refusals.U_EXPIRED), cause=f"on {_day(release.expires)}")
+        raise SignatureError(refusals.U_EXPIRED, text(refusals.U_EXPIRED), _AGAIN, f"on {_day(release.expires)}")
 
 
 def signers(signed: Signed, root: Root | None) -> list[Signature]:
@@ -93,21 +110,23 @@ def roles(signed: Signed, release: Release, root: Root) -> list[RoleState]:
 
 
 def publish(
-    release: Contents, roots: Roots, store: Store, archive: Archive, now_s: int, actor: str, older: bool = False
+    release: Contents, roots: Roots, store: Store, archive: Archive | None, now_s: int, actor: str, older: bool = False
 ) -> tuple[Published, bool]:
     """Keep a release for good; (its row, whether anything is new). SignatureError unless its roles have signed it.
 
     Signatures of the same release that were published before are kept. NotAllowedError for a version or sequence that
-    was used, and for a sequence below the newest unless `older`.
+    was used, and for a sequence below the newest unless `older`. Without an archive nothing is kept: a dry run.
     """
     signed = _united(release, store)
     verify(signed, release.release, roots.current, now_s)
     signed.root = roots.version
     row = row_of(release, signed, now_s, actor)
-    store.releases.check(row, older)
-    for data in release.parts().values():
-        archive.put(data)
-    return row, store.releases.add(row, older)
+    is_new = store.releases.check(row, older)
+    if archive is not None:
+        for data in release.parts().values():
+            archive.put(data)
+        is_new = store.releases.add(row, older)
+    return row, is_new
 
 
 def row_of(release: Contents, signed: Signed, now_s: int, actor: str) -> Published:
@@ -167,7 +186,7 @@ def _check_role(name: str, signer: Signer, report: bytes, root: Root | None) -> 
         if contract.key_at(root, cose.kid(signer.public)) not in role.keys:
             raise NotAllowedError(
                 f"{signer.name} is no key of role {name}",
-                cause=f"root {root.version} does not have {cose.kid(signer.public).hex()} in that role",
+                cause=f"root {root.version} does not have {kid(signer)} in that role",
                 hint="`fleet key list` shows who may sign what",
             )
         needs_report = role.report

@@ -71,11 +71,13 @@ class Releases:
             row = connection.execute(query).first()
         return None if row is None else _published(row)
 
-    def check(self, release: Published, older: bool = False) -> None:
-        """Whether `add` would keep it: NotAllowedError as there."""
+    def check(self, release: Published, older: bool = False) -> bool:
+        """What `add` would answer; nothing is kept."""
         with reading(self._engine) as connection:
-            if _of_digest(connection, release.digest) is None:
+            there = _of_digest(connection, release.digest)
+            if there is None:
                 _refuse_twice(connection, release, older)
+            return there is None or there.envelope != release.envelope
 
     def add(self, release: Published, older: bool = False) -> bool:
         """Keep a release; False when it was there with the same envelope. New signatures replace the envelope.

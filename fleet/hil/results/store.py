@@ -40,6 +40,11 @@ def load(directory: Path) -> Run:
     return _run(whole) if whole.exists() else _merged(directory)
 
 
+def read(path: Path) -> Run:
+    """The run in a document such as run.json, wherever it lies; NotFoundError when it is none."""
+    return _run(path)
+
+
 def runs(results: Path) -> list[Path]:
     """The directories of all runs, oldest first."""
     return sorted(path.parent for path in results.glob(f"*/{BEGIN}"))
