@@ -4,18 +4,35 @@ Whatever does the work is imported when there is some and forgotten afterwards: 
 All that has to outlive a reset is on flash (`record.py`), and there before it is acted upon.
 """
 
+import gc
+import sys
+
+from protocol.messages import LOG_ERROR
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Iterator, Union
+    from typing import Any, Callable
 
-    from node.board.door import BaseDoor
     from node.core.clock import Clock
     from node.core.files import FilesDoor
     from node.core.slots import Slots
+    from node.core.update.parts import Base, Steps
     from protocol.identity import Identity
     from protocol.update import Proof
 
-    Steps = Iterator[Union[int, bytes, None]]
+_RECORD = "/data/update.cbor"  # node.core.update.record.PATH
+_BLOCKS = 8  # that are held until `work` takes them; what does not fit is asked for again
+_BORROWED = (
+    "node.core.ed25519",
+    "node.core.sha512",
+    "node.core.update.",
+    "protocol.cose",
+    "protocol.manifest",
+    "protocol.payload",
+    "protocol.refusals",
+    "protocol.trust",
+    "protocol.update",
+)
 
 
 def _nothing() -> None:
@@ -50,7 +67,7 @@ class Resident:
         log: "Callable[[int, str, str], None]",
         publish: "Callable[[bytes], bool]",
         event: "Callable[[dict[int, Any]], bool]",
-        base: "BaseDoor | None" = None,
+        base: "Base | None" = None,
     ) -> None:
         self.files = files
         self.slots = slots
@@ -67,26 +84,49 @@ class Resident:
         self.on_ready: "Callable[[], None]" = _nothing
         self.ready = False
         self.now = False
+        self.say = False  # a status is due
+        self.offered: "bytes | None" = None  # what came on down/ota and was not looked at
+        self.quiet_ms = 0  # uptime from which a refusal is worth a write again
+        self._blocks: "list[bytes] | None" = None  # that came since `take`, while somebody pulls
+        self._wanted = False
+        self._parked: "bytes | None" = None  # an offer that waits, b"" for the campaign at work
+        self._for_time = False  # it waits for the time, else for the end of a trial
 
     @property
     def busy(self) -> bool:
-        """True when `work` has something to do."""
-        raise NotImplementedError
+        """True when `work` has something to do. Look now and then: the time becomes known, a trial ends."""
+        if self._parked is None:
+            return self._wanted
+        return self._wanted or not (self.clock.utc_s() is None if self._for_time else self.slots.on_trial)
 
     def begin(self, cause: int, reason: str, crash: str) -> None:
         """The node has started: learn what became of an update. Call it once, before `slots` is settled.
 
         `cause` is RESET_*, `reason` why the last run ended on purpose or "", `crash` the note of main.py or "".
         """
+        if self.files.size(_RECORD) is not None:
+            before = set(sys.modules)
+            from node.core.update import trial
+
+            self.ready, self._wanted = trial.begin(self, cause, reason, crash)
+            _drop(before)
 
     def up(self) -> None:
         """A session with the broker began: say how far the update is."""
+        self.say = True
+        self._wake()
 
     def offer(self, payload: "bytes | memoryview") -> None:
         """A message on down/ota. The same one again, as after each connect, costs a status."""
+        self.offered = bytes(payload)
+        self._parked = None
+        self._wake()
 
     def block(self, payload: "bytes | memoryview") -> None:
         """A message on down/block. What nobody asked for is dropped."""
+        if self._blocks is not None and len(self._blocks) < _BLOCKS:
+            self._blocks.append(bytes(payload))
+            self.on_ready()
 
     def work(self) -> "Steps":
         """Do what there is to do. Run it in one task while `busy`; it ends when nothing is left, and raises nothing.
@@ -94,15 +134,86 @@ class Resident:
         It yields None: let others run, then go on; bytes: send them on up/block once there is a session, then go on;
         int: go on after so many milliseconds, or earlier when `on_ready` is called.
         """
-        raise NotImplementedError
+        before = set(sys.modules)
+        self._wanted = False
+        self._blocks = []
+        if self._parked is not None:
+            self.offered = self._parked or None
+            self._parked = None
+        try:
+            from node.core.update.updater import Updater
+
+            yield from Updater(self).run()
+        except Exception as error:  # the next session wakes it again
+            self.log(LOG_ERROR, "update", "{}: {}".format(error.__class__.__name__, error))
+        finally:
+            self._blocks = None
+            _drop(before)
 
     def confirm(self) -> None:
         """The program on trial has proved itself: keep it. Raises OSError when the flash refuses; call it again."""
+        if self.base is not None:
+            self.base.confirm()
+        self.slots.confirm()
+        if self.files.size(_RECORD) is not None:
+            before = set(sys.modules)
+            from node.core.update import trial
+
+            trial.confirm(self)
+            _drop(before)
+        self.up()
 
     def give_up(self, reached: bool) -> None:
         """The program on trial has not proved itself in time; `reached`: it had a session. The next restart, which the
         caller brings about, runs the program before. Raises OSError when the flash refuses."""
+        before = set(sys.modules)
+        from node.core.update import trial
+
+        trial.give_up(self, reached)
+        _drop(before)
 
     def prove(self, nonce: bytes) -> "Proof":
         """What runs now, under the key of the node."""
-        raise NotImplementedError
+        before = set(sys.modules)
+        from node.core.update import proof
+
+        made = proof.now(self, nonce)
+        _drop(before)
+        return made
+
+    def recovery(self) -> "tuple[list[str], int]":
+        """(brokers "host:port" for a node that has lost its own, how many seconds it has to have lost them)."""
+        before = set(sys.modules)
+        from node.core.update import record
+
+        trusted = record.trusted(self.files, self.identity.root)
+        found = (trusted.root.recovery, trusted.root.recovery_s) if trusted else ([], 0)
+        _drop(before)
+        return found
+
+    # -- for `work` --
+
+    def take(self) -> "list[bytes]":
+        """The blocks that came since it was called last."""
+        found, self._blocks = self._blocks or [], []
+        return found
+
+    def park(self, payload: bytes, for_time: bool) -> None:
+        """Come back to an offer, or with b"" to the campaign at work, when the time is known, or the trial over."""
+        self._parked = payload
+        self._for_time = for_time
+
+    def _wake(self) -> None:
+        self._wanted = True
+        self.on_ready()
+
+
+def _drop(before: "set[str]") -> None:
+    """Forget the modules that were imported since `before`. Whoever holds one of their objects keeps that one alive."""
+    for name in list(sys.modules):
+        if name not in before and name.startswith(_BORROWED):
+            package, last = name.rsplit(".", 1)
+            del sys.modules[name]
+            if hasattr(sys.modules.get(package), last):
+                delattr(sys.modules[package], last)
+    gc.collect()

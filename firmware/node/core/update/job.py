@@ -1,0 +1,165 @@
+"""From a campaign that was taken to the pointer: fetch the release, check it, fetch the payload, install (SPEC 15.3).
+
+Begun anew after each reset. What is there already is not fetched again: a payload in part, a program in the other slot.
+"""
+
+from node.core import document
+from node.core.slots import digest
+from node.core.update import UpdateError, install, judge, trial
+from node.core.update import record as records
+from node.core.update.pull import Download, Memory, Partition, Pull
+from node.core.update.record import FORCE, NOW
+from protocol import refusals as u
+from protocol import trust
+from protocol.trust import Signed
+from protocol.update import BASE, DOWNLOADING, INSTALLING, PAYLOAD, RELEASE, WAITING, Ask
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from node.core.update.parts import Desk, Steps
+    from node.core.update.pull import Sink
+    from protocol.trust import Release
+
+    Fetching = Generator[int | bytes | None, None, Pull]
+
+ATTEMPTS = 64  # cost of restarts (trial.py) after which an update is given up
+SLACK = 4096  # bytes by which a payload may be longer than what it unpacks to
+_SAY_MS = 10000  # between two reports of progress
+
+
+class Superseded(Exception):
+    """Another campaign was taken."""
+
+
+class Job:
+    """The campaign in the record of `desk`, which does not change while this runs."""
+
+    def __init__(self, desk: "Desk") -> None:
+        self._desk = desk
+        self._node = desk.node
+        self._record = desk.record
+
+    def run(self) -> "Steps":
+        """Yields as `Resident.work` does. Raises UpdateError, Superseded, OSError."""
+        record = self._record
+        if record.attempts > ATTEMPTS:
+            raise UpdateError(u.U_LOOP)
+        if record.action == trust.BOOT:
+            self._history(self._desk.guard.sequence_of(record.manifest))
+        else:
+            release = yield from self._release()
+        if record.manifest == self._node.slots.manifest:
+            self._runs()
+            return
+        if record.action == trust.BOOT:
+            if not (yield from self._is_there()):
+                raise UpdateError(u.U_NO_SLOT)
+        elif not (yield from self._is_there()):
+            yield from self._fetch(release)
+            yield from self._install(release)
+        self._point()
+
+    def _history(self, sequence: int) -> None:
+        record, trusted = self._record, self._desk.trusted
+        if trusted is None:
+            raise UpdateError(u.U_NO_ROOT)
+        judge.history(trusted, self._desk.guard, record, record.manifest, sequence, record.flags & FORCE != 0)
+
+    def _release(self) -> "Generator[int | bytes | None, None, Release]":
+        """The release that the campaign names, which may be installed here."""
+        record, trusted = self._record, self._desk.trusted
+        if trusted is None:
+            raise UpdateError(u.U_NO_ROOT)
+        sink = Memory()
+        yield from self._pull(Ask(what=RELEASE, release=record.release), sink, Signed.MAX_SIZE)
+        release = yield from judge.release(self._node, trusted, record.release, sink.data)
+        judge.fitness(self._node, release)
+        record.manifest = release.manifest
+        record.sequence = release.sequence
+        record.floor = release.floor
+        record.floor_era = trusted.floor_era
+        self._history(release.sequence)
+        return release
+
+    def _runs(self) -> None:
+        """What is wanted runs already."""
+        trial.kept(self._node, self._record)
+        self._desk.save()
+        self._desk.guard = document.load(self._node.files, records.GUARD_PATH, records.Guard)
+        self._desk.say()
+
+    def _is_there(self) -> "Generator[None, None, bool]":
+        """True when the other slot holds the program, every file of it."""
+        node = self._node
+        if digest(node.files, node.slots.spare) != self._record.manifest:
+            return False
+        return (yield from install.is_whole(node.files, node.slots.spare))
+
+    def _fetch(self, release: "Release") -> "Steps":
+        """The payload, into a file."""
+        node, record, desk = self._node, self._record, self._desk
+
+        def check(size: int) -> None:
+            fault = install.space_fault(node.files, node.slots.spare, release, size)
+            if fault:
+                raise UpdateError(u.U_SPACE, fault)
+
+        node.slots.settle()
+        sink = Download(node.files, record, desk.save, check)
+        check(sink.total - sink.done if sink.id else 0)
+        desk.enter(DOWNLOADING)
+        ask = Ask(what=PAYLOAD, release=record.release, have=node.slots.manifest)
+        pull = yield from self._pull(ask, sink, release.size + release.manifest_size + SLACK)
+        if (yield from pull.digest())[: len(sink.id)] != sink.id:
+            raise UpdateError(u.U_PAYLOAD, "not what was announced")
+
+    def _install(self, release: "Release") -> "Steps":
+        """The program into the other slot, the base image into the other partition."""
+        self._desk.enter(INSTALLING)
+        if release.base_version and release.base_version != self._node.facts[2]:
+            yield from self._image(release)
+        node = self._node
+        yield from install.Installer(node.files, node.slots, release, records.DOWNLOAD).run()
+
+    def _image(self, release: "Release") -> "Steps":
+        """The base image."""
+        base = self._node.base
+        if base is None:
+            raise UpdateError(u.U_NO_PARTITION)
+        if release.base_size > base.size:
+            raise UpdateError(u.U_SPACE)
+        sink = Partition(base, self._record, release.base_size, self._desk.save)
+        pull = yield from self._pull(Ask(what=BASE, release=self._record.release), sink, release.base_size)
+        if (yield from pull.digest()) != release.base:
+            sink.begin(b"", 0)
+            raise UpdateError(u.U_IMAGE)
+        self._record.base = release.base
+
+    def _point(self) -> None:
+        """The next restart tries the program in the other slot."""
+        node, record = self._node, self._record
+        if record.base and node.base is not None:
+            record.base_from = node.base.label
+        self._desk.enter(WAITING)
+        if record.base and node.base is not None:
+            node.base.activate()
+        node.slots.try_next()
+        node.files.remove(records.DOWNLOAD)
+        node.now = record.flags & NOW != 0
+        node.ready = True
+
+    def _pull(self, ask: Ask, sink: "Sink", limit: int) -> "Fetching":
+        """Fetch, with an eye on what else comes."""
+        desk, node = self._desk, self._node
+        pull = Pull(node, ask, sink, limit, self._record.expires)
+        for wish in pull.run():
+            yield wish
+            if node.offered is not None and (yield from desk.consider()):
+                raise Superseded
+            if ask.what >= PAYLOAD:
+                desk.done = sink.done
+            if node.say or node.clock.uptime_ms() - desk.said_ms >= _SAY_MS:
+                desk.say()
+        return pull

@@ -1,0 +1,92 @@
+"""What the parts of the updater need of each other, as Protocol classes. Read by mypy and people, not by the device."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from typing import Any, Protocol, Union
+
+    from node.core.clock import Clock
+    from node.core.files import FilesDoor
+    from node.core.slots import Slots
+    from node.core.update.record import Guard, Record, Trusted
+    from protocol.identity import Identity
+
+    Steps = Iterator[Union[int, bytes, None]]  # as `Resident.work` yields
+    Judged = Generator[Union[int, bytes, None], None, bool]
+
+    class Base(Protocol):
+        """The door to the base image (`node/board/door.py`)."""
+
+        label: str
+        size: int
+
+        def write(self, at: int, data: "bytes | bytearray | memoryview") -> None:
+            """Write within one sector of 4096 bytes."""
+
+        def read(self, at: int, into: memoryview) -> None:
+            """Fill `into`."""
+
+        def activate(self) -> None:
+            """Start what was written from the next reset on."""
+
+        def confirm(self) -> None:
+            """The image that runs works."""
+
+    class Node(Protocol):
+        """The resident part, as the rest of the updater sees it."""
+
+        files: FilesDoor
+        slots: Slots
+        identity: Identity
+        facts: tuple[str, int, str]
+        clock: Clock
+        boot: int
+        base: Base | None
+        ready: bool
+        now: bool
+        say: bool
+        offered: bytes | None
+        quiet_ms: int
+
+        def setting(self, __name: str) -> Any:
+            """The value in force of a setting."""
+
+        def random(self, __below: int) -> int:
+            """An integer from 0 to below - 1."""
+
+        def log(self, __level: int, __tag: str, __text: str) -> None:
+            """A line."""
+
+        def publish(self, __payload: bytes) -> bool:
+            """A Status for up/ota."""
+
+        def event(self, __attrs: dict[int, Any]) -> bool:
+            """Keep the event `update`."""
+
+        def take(self) -> list[bytes]:
+            """The blocks that came since it was called last."""
+
+        def park(self, payload: bytes, for_time: bool) -> None:
+            """Come back to an offer later."""
+
+    class Desk(Protocol):
+        """The updater, as its job sees it."""
+
+        node: Node
+        record: Record
+        guard: Guard
+        trusted: Trusted | None
+        done: int
+        said_ms: int
+
+        def save(self) -> None:
+            """Keep the record, or UpdateError."""
+
+        def enter(self, stage: int) -> None:
+            """The campaign goes to another stage."""
+
+        def say(self) -> None:
+            """Publish a status now."""
+
+        def consider(self) -> Judged:
+            """Look at an offer; True when it changed what is to be done."""

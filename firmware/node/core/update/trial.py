@@ -1,0 +1,152 @@
+"""What became of a program on trial: asked at the start of each run while an update is not over.
+
+The new program learns why its last try ended, the program before why it runs again. A manifest that failed by itself is
+remembered; one that may be innocent is tried again a few times.
+"""
+
+from node.core import document
+from node.core.log import plain
+from node.core.slots import NONE, decode, digest
+from node.core.slots import PATH as POINTER
+from node.core.update import record as records
+from node.core.update.record import GUARD_PATH, NAME, QUARANTINED, Guard, Known, Record, is_kept
+from protocol.messages import RESET_POWER_ON, RESET_WATCHDOG
+from protocol.refusals import (
+    U_BASE_REVERTED,
+    U_CRASHED,
+    U_HUNG,
+    U_NONE,
+    U_POWER,
+    U_RESTARTED,
+    U_STOPPED,
+    U_UNCONFIRMED,
+    U_UNREACHED,
+)
+from protocol.update import CHECKING, CONFIRMED, IDLE, INSTALLING, REVERTED, STOPPED, TRIAL, WAITING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from node.core.update.parts import Node
+
+INNOCENT = (U_POWER, U_UNREACHED)
+_GIVEN_UP = (U_STOPPED, U_UNCONFIRMED, U_UNREACHED, U_BASE_REVERTED)  # this trial must not go on
+RETRIES = 3  # of a trial that failed by nobody's fault
+_POWER_COST = 1  # of a restart while an update is unfinished: a power cut is nobody's fault ...
+_OTHER_COST = 10  # ... but whatever else ends a run may be the update's
+_TEXT = 96  # bytes of Status.text
+
+
+def why(cause: int, reason: str, crash: str) -> "tuple[int, str]":
+    """(U_*, text) of a try: reset cause, reason of a restart on purpose, note of main.py about an exception."""
+    if crash:
+        return U_CRASHED, crash
+    if cause == RESET_WATCHDOG:
+        return U_HUNG, ""
+    if cause == RESET_POWER_ON:
+        return U_POWER, ""
+    return U_RESTARTED, reason
+
+
+def begin(node: "Node", cause: int, reason: str, crash: str) -> "tuple[bool, bool]":
+    """Judge what the last run left, and keep the result. (a restart is wanted, there is work)."""
+    record = document.load(node.files, records.PATH, Record)
+    before = record.encode()
+    if record.stage in (WAITING, TRIAL):
+        code, text = why(cause, reason, crash)
+        _trial(node, record, (code, plain(text, _TEXT)))
+    elif IDLE < record.stage < WAITING:
+        cost = _POWER_COST if cause == RESET_POWER_ON or reason else _OTHER_COST
+        record.attempts = min(record.attempts + cost, 255)
+    saved = record.encode() == before or document.save(node.files, records.PATH, record)
+    over = record.stage == TRIAL and record.code in _GIVEN_UP
+    if over and saved:
+        node.slots.settle()
+    return over or record.stage == WAITING, record.untold or IDLE < record.stage < WAITING
+
+
+def _trial(node: "Node", record: Record, last: "tuple[int, str]") -> None:
+    slots = node.slots
+    pointer = decode(node.files.read(POINTER))
+    if slots.manifest == record.manifest:
+        if slots.on_trial:
+            _running(node, record, last)
+        elif is_kept(node.files, slots):
+            kept(node, record)
+    elif pointer.trial == slots.spare and pointer.tries:
+        pass  # stage 0 could not count it down: the next restart tries it
+    elif record.stage == WAITING and pointer.trial == NONE:
+        record.stage = INSTALLING  # the pointer was not written: go on
+    else:
+        _ended(record, last)
+
+
+def _running(node: "Node", record: Record, last: "tuple[int, str]") -> None:
+    """The new program runs: for the first time, or once more."""
+    if record.stage != TRIAL:
+        record.stage = TRIAL
+        record.code = U_NONE
+        record.text = ""
+        record.untold = True
+    elif record.code in (U_NONE, U_POWER):
+        record.code, record.text = last
+    same = record.base and node.base is not None and node.base.label == record.base_from
+    if same and record.code in (U_NONE, U_POWER):
+        record.code, record.text = U_BASE_REVERTED, ""
+
+
+def _ended(record: Record, last: "tuple[int, str]") -> None:
+    """The program before runs again."""
+    if record.stage == WAITING or record.code in (U_NONE, U_POWER):
+        record.code, record.text = last
+    record.untold = True
+    if record.code == U_STOPPED:
+        record.stage = STOPPED
+    elif record.code in INNOCENT and record.innocent < RETRIES:
+        record.innocent += 1
+        record.attempts = 0
+        record.untold = False
+        record.stage = CHECKING
+    else:
+        record.stage = REVERTED
+        name = record.manifest[:NAME]
+        others = [known for known in record.quarantine if known != name]
+        record.quarantine = (others + [name])[-QUARANTINED:]
+
+
+def kept(node: "Node", record: Record) -> None:
+    """The program of `record` is confirmed: raise the floor, then say so. The caller saves the record."""
+    guard = document.load(node.files, GUARD_PATH, Guard)
+    floor = guard.floor if guard.era == record.floor_era else 0
+    if record.release:
+        guard.floor = max(floor, record.floor)
+        guard.era = record.floor_era
+        spare = digest(node.files, node.slots.spare)[:NAME]
+        guard.known = [row for row in guard.known if row.manifest == spare]
+        guard.known.append(Known(manifest=record.manifest[:NAME], sequence=record.sequence))
+    if record.base and node.base is not None:
+        guard.base, guard.base_label = record.base, node.base.label
+    if guard != document.load(node.files, GUARD_PATH, Guard) and not document.save(node.files, GUARD_PATH, guard):
+        raise OSError("the flash refuses the floor")
+    record.stage = CONFIRMED
+    record.code = U_NONE
+    record.text = ""
+    record.quarantine = [known for known in record.quarantine if known != record.manifest[:NAME]]
+
+
+def confirm(node: "Node") -> None:
+    """The program on trial has proved itself. Raises OSError when the flash refuses."""
+    record = document.load(node.files, records.PATH, Record)
+    if record.stage == TRIAL and record.manifest == node.slots.manifest:
+        kept(node, record)
+        if not document.save(node.files, records.PATH, record):
+            raise OSError("the flash refuses the record")
+
+
+def give_up(node: "Node", reached: bool) -> None:
+    """The program on trial shall not go on: the next restart runs the one before. Raises OSError."""
+    record = document.load(node.files, records.PATH, Record)
+    record.code = U_UNCONFIRMED if reached else U_UNREACHED
+    record.text = ""
+    if record.stage == TRIAL and not document.save(node.files, records.PATH, record):
+        raise OSError("the flash refuses the record")
+    node.slots.settle()

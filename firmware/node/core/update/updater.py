@@ -1,0 +1,286 @@
+"""One campaign from its envelope to the pointer (SPEC 15.3). Imported while there is work, and dropped afterwards.
+
+Every step is in the record before it is taken, so a reset finds out where it was; what was signed is judged anew then.
+"""
+
+from hashlib import sha256
+
+from node.core import document
+from node.core.log import plain
+from node.core.update import UpdateError
+from node.core.update import record as records
+from node.core.update.record import FORCE, GUARD_PATH, NOW, Guard, Record
+from protocol import refusals as u
+from protocol import trust
+from protocol.cose import digest as digest_of
+from protocol.errors import DecodeError
+from protocol.messages import LOG_INFO, LOG_WARNING
+from protocol.trust import Campaign, Signed
+from protocol.update import (
+    CHECKING,
+    FAILED,
+    IDLE,
+    REFUSED,
+    ROOT,
+    STOPPED,
+    TRIAL,
+    WAITING,
+    Ask,
+    Status,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from node.core.update.parts import Judged, Node, Steps
+
+_QUIET_MS = 60000  # between two refusals that are worth a write
+_TEXT = 96  # bytes of Status.text
+_TAG = "update"
+
+
+class Updater:
+    """The work of `Resident.work`."""
+
+    def __init__(self, node: "Node") -> None:
+        self.node = node
+        self.record = document.load(node.files, records.PATH, Record)
+        self.guard = document.load(node.files, GUARD_PATH, Guard)
+        self.trusted = records.trusted(node.files, node.identity.root)
+        self.said_ms = 0
+        self.done = 0
+
+    def run(self) -> "Steps":
+        """Yields as `Resident.work` does, until nothing is left to do."""
+        going = True
+        while going:
+            self._tell()
+            yield None
+            if self.node.offered is not None:
+                yield from self.consider()
+            elif IDLE < self.record.stage < WAITING:
+                going = yield from self._go_on()
+            else:
+                going = self.record.untold and self.node.say
+        self._tell()
+
+    # -- what is said --
+
+    def _tell(self) -> None:
+        """Say what is due."""
+        if self.record.untold:
+            record = self.record
+            attrs = {1: record.counter, 2: record.stage, 3: record.code, 4: record.text, 5: record.manifest}
+            if self.node.event(attrs):
+                record.untold = False
+                document.save(self.node.files, records.PATH, record)
+        if self.node.say:
+            self.say()
+
+    def say(self) -> None:
+        """Publish a status. When there is no room for it, the next session says it again."""
+        from node.core.update import proof
+
+        self.node.say = False
+        self.said_ms = self.node.clock.uptime_ms()
+        status = proof.status(self.node, self.record, self.guard, self.trusted)
+        status.done = self.done
+        self.node.publish(status.encode())
+
+    def save(self) -> None:
+        """Keep the record, or UpdateError."""
+        if not document.save(self.node.files, records.PATH, self.record):
+            raise UpdateError(u.U_STORAGE)
+
+    def enter(self, stage: int) -> None:
+        """The campaign goes to another stage: kept first, then said."""
+        if stage != self.record.stage:
+            self.record.stage = stage
+            self.record.code = u.U_NONE
+            self.record.text = ""
+            self.save()
+            self.say()
+
+    def _end(self, stage: int, error: UpdateError) -> None:
+        """The campaign is over; the running program stays."""
+        record, node = self.record, self.node
+        record.stage = stage
+        record.code = error.code
+        record.text = plain(error.text, _TEXT)
+        record.untold = True
+        document.save(node.files, records.PATH, record)  # when the flash refuses, the next start finds it unfinished
+        node.log(LOG_WARNING, _TAG, "campaign {} ends: code {} {}".format(record.counter, error.code, record.text))
+        if stage != REFUSED:
+            node.files.remove(records.DOWNLOAD)
+        node.say = True
+
+    # -- an envelope --
+
+    def consider(self) -> "Judged":
+        """Look at what came on down/ota. True when it changed what is to be done."""
+        node, record = self.node, self.record
+        payload, node.offered = node.offered or b"", None
+        name = sha256(payload).digest()
+        if name == record.refused:
+            self._refuse(record.refused_counter, UpdateError(record.refused_code))
+            return False
+        counter = 0
+        try:
+            from node.core.update import judge
+
+            signed = judge.envelope(payload)
+            counter = _counter(signed.document)
+            if digest_of(signed.document) == record.campaign:
+                node.say = True
+                return False
+            return (yield from self._judge(signed, payload))
+        except UpdateError as error:
+            if error.code == u.U_TIME:
+                node.park(payload, True)
+            self._refuse(counter, error, name)
+        return False
+
+    def _refuse(self, counter: int, error: UpdateError, name: bytes = b"") -> None:
+        """Say that an envelope is not taken. `name` is remembered unless it may be taken another time."""
+        node, record = self.node, self.record
+        waits = error.code == u.U_TIME
+        text = plain(error.text, _TEXT)
+        stage = CHECKING if waits else REFUSED
+        now_ms = node.clock.uptime_ms()
+        if name and not waits and now_ms >= node.quiet_ms:
+            node.quiet_ms = now_ms + _QUIET_MS  # whoever has the broker could wear the flash out
+            node.log(LOG_WARNING, _TAG, "campaign {} refused: code {} {}".format(counter, error.code, text))
+            node.event({1: counter, 2: stage, 3: error.code, 4: text})
+            if error.code not in (u.U_STORAGE, u.U_MEMORY, u.U_UNAVAILABLE):
+                record.refused, record.refused_counter, record.refused_code = name, counter, error.code
+                document.save(node.files, records.PATH, record)
+        version = self.trusted.root.version if self.trusted else 0
+        said = Status(counter=counter, stage=stage, code=error.code, text=text, boot=node.boot, root=version)
+        said.t = node.clock.utc_s() or 0
+        node.publish(said.encode())
+
+    def _judge(self, signed: Signed, payload: bytes) -> "Judged":
+        """Take the campaign in an envelope, or UpdateError. True when there is another job now."""
+        from node.core.update import judge
+
+        node, record = self.node, self.record
+        if self.trusted is None:
+            raise UpdateError(u.U_NO_ROOT)
+        yield from self._follow(signed.root)
+        if node.offered is not None:
+            return False  # a newer one came meanwhile
+        found = yield from judge.campaign(node, self.trusted, signed)
+        if record.era == self.trusted.counter_era and record.counter == found.counter:
+            node.say = True
+            return False
+        judge.counter(self.trusted, record, found)
+        judge.root_holds(node, self.trusted)
+        if node.slots.on_trial and found.action != trust.STOP:
+            node.park(payload, False)
+            return False
+        self._take(found, digest_of(signed.document))
+        return True
+
+    def _follow(self, version: int) -> "Steps":
+        """Take the roots up to the hint, one by one. A hint that brings none is worth nothing."""
+        from node.core.update import judge
+        from node.core.update.pull import Memory, Pull
+
+        trusted = self.trusted
+        while trusted is not None and trusted.root.version < version:
+            sink = Memory()
+            ask = Ask(what=ROOT, version=trusted.root.version + 1)
+            try:
+                for wish in Pull(self.node, ask, sink, Signed.MAX_SIZE).run():
+                    yield wish
+                    if self.node.offered is not None:
+                        return
+            except UpdateError as error:
+                if error.code == u.U_UNAVAILABLE:
+                    return
+                raise
+            trusted = yield from judge.next_root(trusted, sink.data)
+            if not document.save(self.node.files, records.ROOT_PATH, trusted.kept):
+                raise UpdateError(u.U_STORAGE)
+            self.trusted = trusted
+
+    def _take(self, found: Campaign, name: bytes) -> None:
+        """This is what the node does from now on."""
+        node, old = self.node, self.record
+        stage = old.stage
+        if stage == WAITING:  # before the record: if the power fails in between, the broker says the campaign again
+            node.slots.settle()
+            node.ready = False
+        record = Record(counter=found.counter, campaign=name, action=found.action, nonce=found.nonce)
+        record.era = self.trusted.counter_era if self.trusted else b""
+        record.expires = found.expires
+        record.flags = (NOW if found.now else 0) | (FORCE if found.force else 0)
+        record.quarantine = old.quarantine
+        if found.action == trust.STOP:
+            self._stop(record, stage)
+            return
+        record.stage = CHECKING
+        record.release = found.release if found.action == trust.INSTALL else b""
+        record.manifest = found.manifest if found.action == trust.BOOT else b""
+        if IDLE < stage < WAITING and record.release == old.release:
+            record.id, record.total, record.base_id, record.base_done = old.id, old.total, old.base_id, old.base_done
+        self._replace(record)
+        node.log(LOG_INFO, _TAG, "campaign {} taken".format(record.counter))
+        self.say()
+
+    def _replace(self, record: Record) -> None:
+        if not document.save(self.node.files, records.PATH, record):
+            raise UpdateError(u.U_STORAGE)
+        self.record = record
+        self.done = 0
+
+    def _stop(self, record: Record, stage: int) -> None:
+        """Drop what is there. A program on trial is left at the next restart, and the one before says so."""
+        node, old = self.node, self.record
+        record.stage = STOPPED
+        record.release, record.manifest = old.release, old.manifest
+        on_trial = node.slots.on_trial
+        if on_trial:
+            record.stage = TRIAL
+            record.manifest = node.slots.manifest
+        record.code = u.U_STOPPED if IDLE < stage <= TRIAL else u.U_NONE
+        record.untold = not on_trial
+        self._replace(record)
+        if on_trial:
+            node.slots.settle()
+            node.now = record.flags & NOW != 0
+            node.ready = True
+        node.files.remove(records.DOWNLOAD)
+        node.say = True
+
+    # -- the job --
+
+    def _go_on(self) -> "Judged":
+        """Do the job to its end, or to where another comes between. False when it has to wait for the time."""
+        from node.core.update.job import Job, Superseded
+
+        try:
+            yield from Job(self).run()
+        except Superseded:
+            pass
+        except UpdateError as error:
+            if error.code == u.U_TIME:
+                self.record.code = error.code
+                self.node.park(b"", True)
+                self.say()
+                return False
+            self._end(REFUSED if self.record.stage == CHECKING else FAILED, error)
+        except MemoryError:
+            self._end(FAILED, UpdateError(u.U_MEMORY))
+        except OSError as error:
+            self._end(FAILED, UpdateError(u.U_STORAGE, str(error)))
+        except Exception as error:
+            self._end(FAILED, UpdateError(u.U_INTERNAL, "{}: {}".format(error.__class__.__name__, error)))
+        return True
+
+
+def _counter(data: bytes) -> int:
+    """What a document that nobody has verified says its counter is, 0 when it says none."""
+    try:
+        return Campaign.decode(data).counter
+    except DecodeError:
+        return 0
