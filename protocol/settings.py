@@ -32,6 +32,7 @@ SETTINGS: "tuple[Row, ...]" = (
     (25, "level_dim", int, 2, 200, 100, "0.5 %", False, "lamp level in the dimmed part of the night"),
     (26, "lamp_dw", int, 10, 10000, 400, "0.1 W", False, "rated power of the lamp, for the failure rules"),
     (27, "report_s", int, 10, 3600, 900, "s", False, "time between two records of a light node"),
+    (30, "bench_required", bool, 0, 1, False, "1", False, "refuse a release that the role bench has not signed"),
 )
 
 
