@@ -39,7 +39,7 @@ def sign(document: bytes, typ: str, signer: Signer, report: bytes = b"") -> byte
 def add(signed: Signed, typ: str, signer: Signer, report: bytes = b"") -> Signed:
     """`signed` with a signature by `signer` more, in the place of the one that it may have made before."""
     kid = cose.kid(signer.public)
-    kept = [data for data in signed.signatures if cose.parse(data).kid != kid]
+    kept = [data for data, one in zip(signed.signatures, _parse(signed), strict=True) if one.kid != kid]
     if len(kept) >= trust.MAX_SIGNATURES:
         raise SignatureError(refusals.U_MALFORMED, f"a document has at most {trust.MAX_SIGNATURES} signatures")
     made = sign(signed.document, typ, signer, report)
@@ -83,7 +83,8 @@ def _look(one: cose.Sign1, digest: bytes, root: Root, typ: str) -> Signature:
 def _cause(fault: int, found: list[Signature], root: Root) -> str:
     """What is wrong with the signatures themselves, if that is it."""
     if fault == refusals.U_BAD_SIGNATURE:
-        return "that of key " + ", ".join(one.kid for one in found if one.place is not None and not one.holds)
+        broken = [one.kid for one in found if one.place is not None and not one.holds]
+        return f"that of key {', '.join(broken)} is not over this document"
     if fault == refusals.U_UNKNOWN_KEY:
         return f"{', '.join(one.kid for one in found)} is not in root {root.version}"
     return ""

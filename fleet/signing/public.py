@@ -14,6 +14,8 @@ from protocol import cose
 
 MAX_FILE = 1 << 14  # bytes of a key file, private or public
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_P = 2**255 - 19  # of Curve25519, RFC 8032 section 5.1
+_D = -121665 * pow(121666, -1, _P) % _P
 _LINE = re.compile(r"ed25519 ([0-9a-f]{64})(?: (\S+))?")
 
 
@@ -49,13 +51,24 @@ def load_public(path: Path) -> PublicKey:
             f"{path} is a private key", hint=f"name the public one, such as {path.with_suffix('.pub')}"
         )
     if data.startswith(b"-----BEGIN PUBLIC KEY-----"):
-        return PublicKey(path.stem, _pem(path, data))
+        return PublicKey(path.stem, _checked(path, _pem(path, data)))
     line = data.decode(errors="replace").strip()
     found = _LINE.fullmatch(line)
     if found is None:
         raise VerificationError(f"{path} holds no public key", hint="one line `ed25519 HEX NAME`, or PEM of Ed25519")
     name = found[2] or path.stem
-    return PublicKey(name if _NAME.fullmatch(name) else path.stem, bytes.fromhex(found[1]))
+    return PublicKey(name if _NAME.fullmatch(name) else path.stem, _checked(path, bytes.fromhex(found[1])))
+
+
+def _checked(path: Path, public: bytes) -> bytes:
+    """The key; VerificationError for one that nobody honest has: nodes refuse it, and anybody may sign for it."""
+    y = int.from_bytes(public, "little") & 2**255 - 1
+    square = y * y % _P
+    x_square = (square - 1) * pow(_D * square + 1, -1, _P) % _P
+    is_small = square * (square - 1) * (_D * square * square + 2 * square - 1) % _P == 0  # an order of 1, 2, 4 or 8
+    if y >= _P or is_small or pow(x_square, (_P - 1) // 2, _P) != 1:
+        raise VerificationError(f"{path} holds no public key", cause="it is no point that a key of Ed25519 can be")
+    return public
 
 
 def _pem(path: Path, data: bytes) -> bytes:

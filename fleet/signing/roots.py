@@ -99,7 +99,7 @@ def _verify_by(signed: Signed, root: Root, fault: int) -> None:
     try:
         verify(signed, root, [trust.ROOT], trust.ROOT_TYPE)
     except SignatureError as error:
-        kept = error.fault if error.fault in (refusals.U_MALFORMED, refusals.U_BAD_SIGNATURE) else fault
+        kept = refusals.U_MALFORMED if error.fault == refusals.U_MALFORMED else fault
         raise SignatureError(kept, text(kept), cause=error.cause or error.message) from error
 
 

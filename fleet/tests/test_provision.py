@@ -7,13 +7,15 @@ from cryptography import x509
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet import pki
+from fleet import pki, proofs
 from fleet.broker import control, nats
 from fleet.broker.rights import User
 from fleet.errors import NotAllowedError, NotFoundError, UsageError
 from fleet.model import Kind, Standing
 from fleet.provision import Provisioner, Request, sync, users
+from fleet.signing import publish
 from fleet.tests.rig import Rig
+from fleet.tests.signing_rig import first
 
 NOW = 1_800_000_059
 
@@ -64,6 +66,20 @@ def test_a_new_node_gets_all_it_needs_and_the_broker_knows_it(case: Case) -> Non
     assert pki.identity("pole-17", node.cert_serial) in case.broker_text()
     assert type(identity).decode(identity.encode()).key == identity.key
     assert case.told == 1
+
+
+def test_a_node_trusts_the_root_of_its_fleet_and_has_a_key_of_its_own(case: Case) -> None:
+    assert not case.still.takes_updates
+    (before,) = case.still.provision(Request("pole-1", Kind.AIR, "esp32"))
+    publish.publish(case.config, [first()], NOW)
+    assert case.still.takes_updates
+    again = case.still.renew(Request("pole-1", Kind.AIR, "esp32"))
+    (other,) = case.still.provision(Request("pole-2", Kind.AIR, "esp32"))
+    assert (before.root, again.root, other.root) == (b"", first().document, first().document)
+    secret = proofs.secret_of(case.config)
+    node = case.register.get("pole-2")
+    assert other.proof_key == proofs.key_of(secret, "pole-2", node.boot0) != again.proof_key
+    assert type(other).decode(other.encode()) == other
 
 
 def test_what_the_request_says_goes_before_the_configuration(case: Case) -> None:
