@@ -6,13 +6,28 @@ bytes of that file, so two nodes with the same digest run the same program.
 
 from hashlib import sha256
 
+from protocol import cbor
 from protocol.errors import DecodeError
 from protocol.message import Message
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Read = Callable[[int, memoryview], int]  # fills the view from an offset; the number of bytes
 
 PATH = "manifest.cbor"
 MAX_FILES = 255
 _PATH_BYTES = 64
+_UINT = 0  # major types of CBOR
+_ARRAY = 4
+_MAP = 5
+_WINDOW = 192  # bytes; a File takes at most 111
 _ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
+
+
+class PathError(DecodeError):
+    """A path leaves the slot."""
 
 
 class File(Message):
@@ -57,12 +72,72 @@ def load(data: bytes) -> Manifest:
     found = Manifest.decode(data)
     before = ""
     for file in found.files:
-        if not is_inside(file.path):
-            raise DecodeError("File.path leaves the slot")
-        if file.path <= before:
-            raise DecodeError("Manifest.files out of order or twice")
+        _check(file, before)
         before = file.path
     return found
+
+
+def walk(read: "Read") -> "Iterator[File]":
+    """The files of the manifest that `read` reads, one by one, with 192 bytes of it in memory at a time.
+
+    Raises DecodeError where `load` does, as soon as it comes to it, and for what else is longer than those bytes.
+    """
+    items = _Items(read)
+    keys = items.head(_MAP)
+    if keys < 2 or items.head(_UINT) != 1 or type(items.value()) is not str or items.head(_UINT) != 2:
+        raise DecodeError("Manifest of another form")
+    count = items.head(_ARRAY)
+    if not 1 <= count <= MAX_FILES:
+        raise DecodeError("Manifest.files out of range")
+    before = ""
+    for _ in range(count):
+        file = File.from_map(items.value())
+        _check(file, before)
+        before = file.path
+        yield file
+    for _ in range(2 * (keys - 2)):
+        items.value()  # fields that we do not know
+    if not items.at_end():
+        raise DecodeError("trailing bytes")
+
+
+class _Items:
+    """A cursor over a document of which a window is in memory."""
+
+    def __init__(self, read: "Read") -> None:
+        self._read = read
+        self._view = memoryview(bytearray(_WINDOW))
+        self._at = 0
+
+    def head(self, major: int) -> int:
+        """The argument of the next head, which has to be of that major type."""
+        reader = self._reader()
+        found, argument = reader.head()
+        if found != major:
+            raise DecodeError("Manifest of another form")
+        self._at += reader.at
+        return argument
+
+    def value(self) -> "cbor.Value":
+        """The next item."""
+        reader = self._reader()
+        value = reader.value(cbor.MAX_DEPTH - 2)
+        self._at += reader.at
+        return value
+
+    def at_end(self) -> bool:
+        """True when nothing follows."""
+        return self._read(self._at, self._view[:1]) == 0
+
+    def _reader(self) -> "cbor.Reader":
+        return cbor.Reader(self._view[: self._read(self._at, self._view)])
+
+
+def _check(file: File, before: str) -> None:
+    if not is_inside(file.path):
+        raise PathError("File.path leaves the slot")
+    if file.path <= before:
+        raise DecodeError("Manifest.files out of order or twice")
 
 
 def is_inside(path: str) -> bool:

@@ -39,7 +39,7 @@ class Files:
 
     def reader(self, path):
         if path not in self.data:
-            raise OSError(ENOENT)
+            raise OSError(ENOENT, "no such file")
         return io.BytesIO(bytes(self.data[path]))
 
     def writer(self, path):
@@ -124,7 +124,7 @@ class Inflated:
             try:
                 data = self._zlib.decompress(piece, len(view))
             except self._error:
-                raise OSError(EINVAL)
+                raise OSError(EINVAL, "no deflate stream")
             if not piece and not data:
                 raise EOFError
         view[: len(data)] = data

@@ -1,0 +1,250 @@
+"""Puts the program of a payload into the slot that does not run, so that a power cut at any moment costs nothing.
+
+First everything is unpacked without a write: each file is compared with the manifest, and that with the release, so a
+payload that is not what was signed changes nothing. Then the slot loses its manifest, so that nobody takes it for a
+program; files are written one by one, read again and compared; the manifest comes last. After a reset it all begins
+anew, and what is right already is not written again. The pointer is for others to move.
+"""
+
+from hashlib import sha256
+
+from node.core.slots import digest
+from node.core.update import UpdateError
+from node.core.update.payload import Decoder
+from protocol import manifest
+from protocol.errors import DecodeError
+from protocol.refusals import U_FILE, U_MALFORMED, U_MEMORY, U_MIXED, U_OVERSIZE, U_PATH, U_SPACE, U_STORAGE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from node.core.files import FilesDoor
+    from node.core.slots import Slots
+    from protocol.manifest import File
+    from protocol.trust import Release
+
+STAGED = "/data/manifest.new"  # the manifest of the release, until all that it names is there
+_ENOSPC = 28
+_PIECE = 512  # bytes that are read again at a time
+_BLOCK = 4096  # what LittleFS gives to a file,
+_USABLE = 4088  # of which the file has so much at least, the rest is pointers;
+_INLINE = 128  # a file up to here lies in its folder,
+_ENTRY = 32  # where a file costs so much beside its name,
+_FOLDER = 1500  # and two blocks are enough for so much
+_RESERVE = 4  # blocks without which the file system cannot work
+
+
+def space_fault(files: "FilesDoor", spare: str, release: "Release", payload: int) -> str:
+    """How much room is missing for certain, as text, or "": what is known before `payload` bytes are fetched."""
+    return _lack(files, spare, _least(release.size) + _least(payload))
+
+
+def _lack(files: "FilesDoor", spare: str, need: int) -> str:
+    """What is missing when the spare slot is emptied and `need` blocks are written, or ""."""
+    blocks = need + _RESERVE - files.free() // _BLOCK - _held(files, "/" + spare)
+    return "{} KiB more are needed".format(blocks * _BLOCK >> 10) if blocks > 0 else ""
+
+
+def _held(files: "FilesDoor", folder: str) -> int:
+    """Blocks that become free, at least, when a folder and all in it are deleted."""
+    count = sum([_least(size) for _, size in files.scan(folder)])
+    for name in files.folders(folder):
+        count += 2 + _held(files, folder + "/" + name)
+    return count
+
+
+def _least(size: int) -> int:
+    """Blocks that a file of that size occupies at least."""
+    return 0 if size <= _INLINE else (size + _BLOCK - 1) // _BLOCK
+
+
+def _most(size: int) -> int:
+    """Blocks that it occupies at most."""
+    return 0 if size <= _INLINE else (size + _USABLE - 1) // _USABLE
+
+
+def is_whole(files: "FilesDoor", slot: str) -> "Generator[None, None, bool]":
+    """True when the slot holds all that its manifest names, every byte of it. Yields as `Installer.run`."""
+    folder = "/" + slot
+    try:
+        for file in _walk(files, folder + "/" + manifest.PATH):
+            if not (yield from _is_right(files, folder, file)):
+                return False
+    except DecodeError:
+        return False
+    return True
+
+
+def _is_right(files: "FilesDoor", folder: str, file: "File") -> "Generator[None, None, bool]":
+    """True when the slot in `folder` has that very file."""
+    path = folder + "/" + file.path
+    if files.size(path) != file.size:
+        return False
+    hashed = sha256()
+    piece = memoryview(bytearray(_PIECE))
+    stream = files.reader(path)
+    try:
+        count = stream.readinto(piece)
+        while count:
+            hashed.update(piece[:count])
+            yield
+            count = stream.readinto(piece)
+    except OSError:
+        return False  # a block that cannot be read any more: the file is written anew, elsewhere
+    finally:
+        stream.close()
+    right: bool = hashed.digest() == file.sha256
+    return right
+
+
+def _walk(files: "FilesDoor", path: str) -> "Iterator[File]":
+    return manifest.walk(lambda offset, view: files.read_into(path, offset, view))
+
+
+class Installer:
+    """Installs `release` into the spare slot, from the payload at `path`."""
+
+    def __init__(self, files: "FilesDoor", slots: "Slots", release: "Release", path: str) -> None:
+        self._files = files
+        self._slots = slots
+        self._folder = "/" + slots.spare
+        self._release = release
+        self._path = path
+        self._need = _least(release.size)  # blocks
+
+    def run(self) -> "Iterator[None]":
+        """Do it; yields every few milliseconds of work, but for writes of a block.
+
+        Raises UpdateError. After U_STORAGE, and after U_SPACE while it writes, the spare slot may hold no program any
+        more; after any other it holds what it held.
+        """
+        try:
+            yield from self._check()
+            yield from self._clear("")
+            yield from self._write()
+        except manifest.PathError as error:
+            raise UpdateError(U_PATH, str(error))
+        except DecodeError as error:
+            raise UpdateError(U_MALFORMED, str(error))
+        except MemoryError:
+            raise UpdateError(U_MEMORY)
+        except OSError as error:
+            if error.errno != _ENOSPC:
+                raise UpdateError(U_STORAGE, "errno {}".format(error.errno))
+            raise UpdateError(U_SPACE, _lack(self._files, self._slots.spare, self._need) or "no block is free")
+        finally:
+            self._forget()
+
+    def _check(self) -> "Iterator[None]":
+        """Unpack everything, and compare it with what was signed."""
+        decoder = Decoder(self._files, self._slots.running, self._path)
+        try:
+            yield from self._stage(decoder)
+            left = self._release.size
+            for file in self._walk():
+                left -= file.size
+                if left < 0:
+                    raise UpdateError(U_OVERSIZE, file.path)
+                hashed = sha256()
+                yield from decoder.unpack(file.path, file.size, hashed.update)
+                if hashed.digest() != file.sha256:
+                    raise UpdateError(U_FILE, file.path)
+            decoder.end()
+        finally:
+            decoder.close()
+        self._need = self._blocks()
+        lack = _lack(self._files, self._slots.spare, self._need)
+        if lack:
+            raise UpdateError(U_SPACE, lack)
+
+    def _stage(self, decoder: Decoder) -> "Iterator[None]":
+        """The manifest, which has to be the one that the release names."""
+        hashed = sha256()
+        out = self._files.writer(STAGED)
+
+        def put(view: memoryview) -> None:
+            hashed.update(view)
+            out.write(view)
+
+        try:
+            yield from decoder.unpack(manifest.PATH, self._release.manifest_size, put)
+        finally:
+            out.close()
+        if hashed.digest() != self._release.manifest:
+            raise UpdateError(U_MIXED)
+
+    def _blocks(self) -> int:
+        """What the files of the staged manifest and their folders occupy at most."""
+        count = 0
+        folders = {"": 0}  # bytes of what is kept in each
+        for file in self._walk():
+            count += _most(file.size)
+            folder = _parent(file.path)
+            folders[folder] = folders.get(folder, 0) + _ENTRY + len(file.path) - len(folder)
+            if file.size <= _INLINE:
+                folders[folder] += file.size
+            while folder:
+                folder = _parent(folder)
+                folders[folder] = folders.get(folder, 0)
+        return count + sum([2 + size // _FOLDER * 2 for size in folders.values()])
+
+    def _clear(self, folder: str) -> "Iterator[None]":
+        """Delete what does not belong into a folder of the slot; the slot's manifest before all else."""
+        if not folder:
+            self._files.remove(self._folder + "/" + manifest.PATH)
+        where = self._folder + "/" + folder if folder else self._folder
+        for name in self._files.folders(where):
+            yield from self._clear(folder + "/" + name if folder else name)
+            self._files.remove_folder(where + "/" + name)
+        sizes = {}
+        for file in self._walk():
+            if _parent(file.path) == folder:
+                sizes[file.path[len(folder) + 1 if folder else 0 :]] = file.size
+            yield
+        for name, size in self._files.scan(where):
+            if sizes.get(name) != size:
+                self._files.remove(where + "/" + name)
+                yield
+
+    def _write(self) -> "Iterator[None]":
+        """Write what is not right yet, and the manifest last."""
+        decoder = Decoder(self._files, self._slots.running, self._path)
+        try:
+            yield from decoder.unpack(manifest.PATH, self._release.manifest_size, None)
+            for file in self._walk():
+                if (yield from _is_right(self._files, self._folder, file)):
+                    yield from decoder.unpack(file.path, file.size, None)
+                else:
+                    yield from self._put(decoder, file)
+        finally:
+            decoder.close()
+        self._files.rename(STAGED, self._folder + "/" + manifest.PATH)
+        if digest(self._files, self._slots.spare) != self._release.manifest:
+            raise UpdateError(U_STORAGE, manifest.PATH)
+
+    def _put(self, decoder: Decoder, file: "File") -> "Iterator[None]":
+        """Write one file and read it again."""
+        path = self._folder + "/" + file.path
+        self._files.remove(path)
+        out = self._files.writer(path)
+        try:
+            yield from decoder.unpack(file.path, file.size, out.write)
+        finally:
+            out.close()
+        if not (yield from _is_right(self._files, self._folder, file)):
+            raise UpdateError(U_STORAGE, file.path)
+
+    def _walk(self) -> "Iterator[File]":
+        return _walk(self._files, STAGED)
+
+    def _forget(self) -> None:
+        try:
+            self._files.remove(STAGED)
+        except OSError:
+            pass  # it is written anew the next time
+
+
+def _parent(path: str) -> str:
+    """The folder of a path, "" for the slot itself."""
+    return path[: max(path.rfind("/"), 0)]
