@@ -4,23 +4,36 @@ import contextlib
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import click
 
 from fleet.cli.base import is_plain
 from fleet.cli.output import Output
 
-if TYPE_CHECKING:
-    from fleet.boards.flash import Step
-
 PATIENCE_S = 1.0  # what is done by then needs no sign of life
 
 
-class Progress(Protocol):
-    """Told from several threads what becomes of boards, each known by a name."""
+class Step(Protocol):
+    """What is done now, and how far: `done` of `total`, which may be 0 for unknown."""
 
-    def step(self, name: str, step: "Step") -> None:
+    @property
+    def phase(self) -> str:
+        """In one word or two."""
+
+    @property
+    def done(self) -> int:
+        """So much of it."""
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+
+
+class Progress(Protocol):
+    """Told from several threads what becomes of boards or nodes, each known by a name."""
+
+    def step(self, name: str, step: Step) -> None:
         """A board is at `step`."""
 
     def end(self, name: str, result: str) -> None:
@@ -63,7 +76,7 @@ def awaited(text: str, out: Output) -> Iterator[None]:
 
 
 class _Nothing:
-    def step(self, name: str, step: "Step") -> None:
+    def step(self, name: str, step: Step) -> None:
         pass
 
     def end(self, name: str, result: str) -> None:
@@ -75,7 +88,7 @@ class _Lines:
         self._begun: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def step(self, name: str, step: "Step") -> None:
+    def step(self, name: str, step: Step) -> None:
         with self._lock:
             if self._begun.get(name) != step.phase:
                 self._begun[name] = step.phase
@@ -91,7 +104,7 @@ class _Bars:
         self._bars = bars
         self._tasks = {name: bars.add_task("waiting", name=name, total=None) for name in names}
 
-    def step(self, name: str, step: "Step") -> None:
+    def step(self, name: str, step: Step) -> None:
         self._bars.update(self._tasks[name], description=step.phase, completed=step.done, total=step.total or None)
 
     def end(self, name: str, result: str) -> None:

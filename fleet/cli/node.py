@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fleet.cli import human, node_claim, node_config, node_live
+from fleet.cli import human, node_claim, node_config, node_live, node_update
 from fleet.cli.base import Group
 from fleet.cli.options import confirm, dry_run_option, fleet_option, output_option, where_option, yes_option
 from fleet.cli.output import Column, Output, View, moment, pairs
@@ -110,6 +110,10 @@ NODE = View(
         Column("seen", "Last heard", lambda then: f"{then:%Y-%m-%d %H:%M:%S} UTC"),
         Column("tags", "Tags"),
         Column("version", "Firmware"),
+        Column("release", "Release"),
+        Column("manifest"),
+        Column("proof", "Proof", node_update.proof_text),
+        Column("update", "Update", node_update.update_text),
         Column("slot", "Slot"),
         Column("safe_mode", "Safe mode"),
         Column("boot", "Boot"),
@@ -199,7 +203,8 @@ def list_nodes(retired: bool, where: str, out: Output, directory: Path) -> None:
 def show(node: str, out: Output, directory: Path) -> None:
     """Show everything about one node.
 
-    Its state and health, how complete its data is, its recent events and commands."""
+    Its state and health, the program that it runs and whether it proved that, how complete its data is, its recent
+    events and commands."""
     from fleet import status
 
     with opened(directory) as session:
@@ -208,7 +213,9 @@ def show(node: str, out: Output, directory: Path) -> None:
         accounts = session.store.readings.accounts([node])
         events = session.store.journal.events([node], limit=_RECENT)
         commands = session.store.commands.of(node, limit=_RECENT)
+        about = node_update.about(session.store, view, _RECENT, out.now_s)
     more = {
+        **about.fields,
         "added": moment(view.node.added_s),
         "certificate_sha256": view.node.cert_sha256,
         "certificate_until": moment(view.node.cert_until_s),
@@ -216,6 +223,7 @@ def show(node: str, out: Output, directory: Path) -> None:
     }
     sections = (
         ("Records and events by boot", BOOTS, [_boot(account) for account in accounts]),
+        ("Updates that ended", node_update.HISTORY, about.history),
         ("Recent events", EVENTS, [_event(event) for event in events]),
         ("Recent commands", COMMANDS, [_command(one) for one in commands]),
     )
@@ -335,5 +343,6 @@ command.add_command(node_live.tail)
 command.add_command(node_live.logs)
 command.add_command(node_live.order)
 command.add_command(node_config.command)
+command.add_command(node_update.command)
 command.add_command(node_claim.accept)
 command.add_command(node_claim.ticket)

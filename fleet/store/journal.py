@@ -67,11 +67,15 @@ class Journal:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def events(self, nodes: Iterable[str] | None = None, since_s: int = 0, limit: int = 1000) -> list[EventView]:
-        """The newest events of some nodes or of all, newest first."""
+    def events(
+        self, nodes: Iterable[str] | None = None, since_s: int = 0, limit: int = 1000, code: int | None = None
+    ) -> list[EventView]:
+        """The newest events of some nodes or of all, newest first; with `code` those alone."""
         with reading(self._engine) as connection:
             names = keys_of(connection, nodes)
             query = select(schema.event).where(_EVENT.ts >= since_s)
+            if code is not None:
+                query = query.where(_EVENT.code == code)
             query = query.order_by(_EVENT.ts.desc(), _EVENT.node, _EVENT.boot.desc(), _EVENT.seq.desc())
             if len(names) <= FEW:
                 query = query.where(_EVENT.node.in_(names)).limit(limit)

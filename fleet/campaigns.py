@@ -1,0 +1,264 @@
+"""Use case: order nodes to run another program, and learn what became of it.
+
+What a node would refuse is refused here first, as far as it is known here, and with the same words. An order is a row
+of the database, signed with the online key; the service sends it until the node has heard of it. Nothing counts as
+done but a proof by the program that runs (SPEC 15.7).
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fleet import poll, proofs, signing
+from fleet.config import Config
+from fleet.errors import FleetError, NotAllowedError, PartlyFailedError, TimedOutError
+from fleet.model import NodeUpdate, Ordered, Standing
+from fleet.releases import contents, trust
+from fleet.signing import Roots, SignatureError
+from fleet.store import Store
+from fleet.store.nodes import NodeView
+from fleet.store.releases import Published
+from protocol import refusals, update
+from protocol.refusal_texts import text
+from protocol.trust import BOOT, CAMPAIGN, CAMPAIGN_TYPE, INSTALL, STOP, Campaign, Release, Signed
+
+LIFETIME_S = 86400
+STAGES = {
+    update.IDLE: "idle",
+    update.CHECKING: "checking",
+    update.DOWNLOADING: "downloading",
+    update.INSTALLING: "installing",
+    update.WAITING: "waiting",
+    update.TRIAL: "on trial",
+    update.CONFIRMED: "confirmed",
+    update.REFUSED: "refused",
+    update.FAILED: "failed",
+    update.REVERTED: "reverted",
+    update.STOPPED: "stopped",
+}
+ACTIONS = {INSTALL: "install", STOP: "stop", BOOT: "previous"}
+_INNOCENT = (refusals.U_UNREACHED, refusals.U_POWER, refusals.U_STOPPED)  # a trial that ended so may be repeated
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What nodes shall do: install a release, boot the program in their other slot, or stop."""
+
+    action: int  # INSTALL, BOOT, STOP
+    release: Published | None = None  # with INSTALL
+    now: bool = False  # restart also while a lamp is wanted
+    force: bool = False  # also what failed on the node before
+    lifetime_s: int = LIFETIME_S  # not begun afterwards
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a wish means for one node."""
+
+    node: str
+    runs: bytes  # manifest of the program that runs; b"" = unknown
+    manifest: bytes  # that shall run; b"" = whatever does
+    refusal: str = ""  # why the node cannot be ordered so
+
+
+class Verdict(StrEnum):
+    """How an order stands."""
+
+    OPEN = "open"
+    DONE = "done"  # proved; or stopped
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an order got, as its node says and proves."""
+
+    node: str
+    verdict: Verdict
+    stage: str  # in words; "ordered" until the node has heard of it, "proved" at the end
+    done: int = 0  # bytes
+    total: int = 0
+    reason: str = ""  # why it failed, or what it waits for
+
+
+def plan(store: Store, config: Config, views: Sequence[NodeView], wish: Wish, now_s: int) -> list[Plan]:
+    """What `wish` means for each of these nodes; changes nothing.
+
+    NotAllowedError for a release that was yanked, SignatureError for one that no node would take, or when the root does
+    not trust our online key; NotFoundError without a root.
+    """
+    roots = signing.roots(config)
+    _check_root(config, roots, now_s)
+    release = None if wish.release is None else _opened(wish.release, roots, now_s)
+    said = store.campaigns.updates([view.node.id for view in views])
+    return [_plan(view, said.get(view.node.id), wish, release) for view in views]
+
+
+def order(
+    store: Store, config: Config, plans: Sequence[Plan], wish: Wish, actor: str, now_s: int
+) -> dict[str, Ordered]:
+    """Sign an order for each plan without a refusal and keep it, which sends it; {node: order}."""
+    nodes = [one.node for one in plans if not one.refusal]
+    signer, root = signing.campaign_signer(config), signing.roots(config).version
+    counters = store.campaigns.next_counters(nodes)
+    made = []
+    for one in plans:
+        if one.refusal:
+            continue
+        campaign = Campaign(
+            counter=counters[one.node],
+            nodes=[one.node],
+            action=wish.action,
+            release=wish.release.digest if wish.release else b"",
+            manifest=one.manifest if wish.action == BOOT else b"",
+            issued=now_s,
+            expires=now_s + wish.lifetime_s,
+            nonce=proofs.new_nonce(),
+            now=wish.now,
+            force=wish.force,
+        )
+        signed = signing.add(Signed(document=campaign.encode(), root=root), CAMPAIGN_TYPE, signer)
+        about = campaign.counter, campaign.action, campaign.release, one.manifest, campaign.nonce
+        made.append(Ordered(one.node, *about, signed.encode(), campaign.issued, campaign.expires, actor))
+    store.campaigns.set(made)
+    return {one.node: one for one in made}
+
+
+def _check_root(config: Config, roots: Roots, now_s: int) -> None:
+    """SignatureError when nodes would take no order of ours."""
+    root = roots.current
+    if root.expires <= now_s:
+        hint = "make the next root: `fleet key draft`"
+        raise SignatureError(refusals.U_ROOT_EXPIRED, text(refusals.U_ROOT_EXPIRED), hint)
+    signer = signing.campaign_signer(config)
+    try:
+        signing.verify(signing.add(Signed(document=b"\0"), CAMPAIGN_TYPE, signer), root, [CAMPAIGN], CAMPAIGN_TYPE)
+    except SignatureError as error:
+        cause = f"root {root.version} wants other keys in the role campaign"
+        hint = "`fleet key list` shows which; make the next root with `fleet key draft`"
+        raise SignatureError(refusals.U_CAMPAIGN_FORGED, "no node would obey our online key", hint, cause) from error
+
+
+def _opened(published: Published, roots: Roots, now_s: int) -> Release:
+    """The release document, which nodes will take under the present root."""
+    if published.yanked_s is not None:
+        cause = f"by {published.yanked_by}: {published.yanked_reason}"
+        raise NotAllowedError(f"{published.id} was yanked", hint="`fleet release list` shows the others", cause=cause)
+    signed, release = contents.opened(published.envelope)
+    trust.verify(signed, release, roots.current, now_s)
+    return release
+
+
+def _plan(view: NodeView, said: NodeUpdate | None, wish: Wish, release: Release | None) -> Plan:
+    runs = view.state.manifest if view.state else b""
+    spare = said.spare if said else b""
+    manifest = release.manifest if release else spare if wish.action == BOOT else b""
+    if view.node.standing is not Standing.ACCEPTED:
+        return Plan(view.node.id, runs, manifest, f"it is {view.node.standing}")
+    code = refusals.U_NONE
+    if said is not None and said.root == 0:
+        code = refusals.U_NO_ROOT
+    elif release is not None:
+        code = unfit(view, said, release, wish.force)
+    elif wish.action == BOOT and not spare:
+        code = refusals.U_NO_SLOT
+    return Plan(view.node.id, runs, manifest, text(code) if code else "")
+
+
+def unfit(view: NodeView, said: NodeUpdate | None, release: Release, force: bool) -> int:
+    """Why a node would refuse a release, U_* as far as it is known here; U_NONE when nothing speaks against it."""
+    if release.product != view.node.kind.value:
+        return refusals.U_PRODUCT
+    if view.node.board not in release.boards:
+        return refusals.U_BOARD
+    if said is None:
+        return refusals.U_NONE
+    if release.sequence < said.floor:
+        return refusals.U_ROLLBACK
+    reverted = said.stage == update.REVERTED and said.manifest == release.manifest
+    if reverted and said.code not in _INNOCENT and not force:
+        return refusals.U_QUARANTINED
+    return refusals.U_NONE
+
+
+def progress(ordered: Ordered, said: NodeUpdate | None, now_s: int) -> Progress:
+    """How far an order got, by what its node said last."""
+    if said is None or said.counter < ordered.counter:
+        if now_s >= ordered.expires_s:
+            return Progress(ordered.node, Verdict.FAILED, "ordered", reason="it expired before the node heard of it")
+        return Progress(ordered.node, Verdict.OPEN, "ordered", reason="the node has not heard of it")
+    if said.counter > ordered.counter:
+        return Progress(ordered.node, Verdict.FAILED, "ordered", reason="another order took its place")
+    stage, reason = STAGES.get(said.stage, f"stage {said.stage}"), reason_of(said)
+    verdict = Verdict.OPEN
+    if said.stage in update.FINAL:
+        verdict = Verdict.DONE if ordered.action == STOP else Verdict.FAILED
+    if said.stage == update.CONFIRMED and ordered.action != STOP:
+        if is_proved(ordered, said):
+            return Progress(ordered.node, Verdict.DONE, "proved", said.done, said.total)
+        reason = "it says that it is done, and does not prove it"
+    return Progress(ordered.node, verdict, stage, said.done, said.total, reason)
+
+
+def is_proved(ordered: Ordered, said: NodeUpdate) -> bool:
+    """Whether the node proved, for this order, that it runs what it shall."""
+    proved = said.proved
+    return proved is not None and proved.nonce == ordered.nonce and proved.manifest == ordered.manifest
+
+
+def reason_of(said: NodeUpdate) -> str:
+    """The code that a node gave, and its own words."""
+    code = text(said.code) if said.code else ""
+    return f"{code}: {said.text}" if code and said.text else code or said.text
+
+
+def describe(one: Progress) -> str:
+    """Where it is, and why, if there is a reason: `waiting: the node does not know the time`."""
+    return f"{one.stage}: {one.reason}" if one.reason else one.stage
+
+
+def watch(
+    store: Store, orders: Mapping[str, Ordered], timeout_s: float, tell: Callable[[Progress], None]
+) -> list[Progress]:
+    """How the orders stand when all have ended, or after `timeout_s`. `tell` hears of each as it changes."""
+    told: dict[str, Progress] = {}
+
+    def look() -> list[Progress]:
+        said = store.campaigns.updates(list(orders))
+        found = [progress(one, said.get(node), int(time.time())) for node, one in orders.items()]
+        for one in found:
+            if told.get(one.node) != one:
+                told[one.node] = one
+                tell(one)
+        return found
+
+    def probe() -> list[Progress] | None:
+        found = look()
+        return found if all(one.verdict is not Verdict.OPEN for one in found) else None
+
+    return poll.until(probe, timeout_s) or look()
+
+
+def require_done(plans: Sequence[Plan], found: Sequence[Progress]) -> None:
+    """Nothing when every node did it, otherwise FleetError.
+
+    PartlyFailedError when some did, TimedOutError when one may still do it, NotAllowedError when all were refused here.
+    """
+    refused = {one.node: one.refusal for one in plans if one.refusal}
+    open_ = {one.node: describe(one) for one in found if one.verdict is Verdict.OPEN}
+    failed = {one.node: one.reason or one.stage for one in found if one.verdict is Verdict.FAILED}
+    missing = {**refused, **failed, **open_}
+    if not missing:
+        return
+    if len(missing) < len(plans):
+        raise PartlyFailedError(f"{len(missing)} of {len(plans)} nodes did not do it", missing)
+    node, why = next(iter((open_ or failed or refused).items()))
+    which = node if len(missing) == 1 else f"none of {len(missing)} nodes did it; {node}"
+    if open_:
+        hint = f"`fleet node show {node}` tells how it goes on; the order stays in force"
+        raise TimedOutError(f"{which}: {why}", hint=hint)
+    if failed:
+        raise FleetError(f"{which}: {why}", hint=f"`fleet node show {node}` and `fleet node logs {node}` tell more")
+    hint = "--force tries it again all the same" if why == text(refusals.U_QUARANTINED) else f"`fleet node show {node}`"
+    raise NotAllowedError(f"{which}: {why}", hint=hint)
