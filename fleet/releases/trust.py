@@ -66,13 +66,13 @@ def sign(release: Contents, signer: Signer, role: str, report: bytes = b"", root
 
     `report` is the SHA-256 of the report that the signer has seen. With `root` the key has to be one of the role.
     """
+    _check_role(role, signer, report, root)
     if kid(signer) in (one.kid.hex() for one in _parsed(release.signed)):
         raise NotAllowedError(
             f"{release.id} has a signature by that key already",
             cause=f"key {kid(signer)} of {signer.name}",
             hint="a threshold counts keys: another signature takes another key",
         )
-    _check_role(role, signer, report, root)
     signed = signing.add(release.signed, RELEASE_TYPE, signer, report)
     signed.root = root.version if root else signed.root
     return replace(release, signed=signed)

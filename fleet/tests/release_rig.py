@@ -24,7 +24,10 @@ FAR_S = TIME_S + 10 * 365 * 86400
 _SMALL = """\
 options.defaults(product="", claim=True)
 package("node", files=("__init__.py", "app.py"))
-package("boards", files=("esp32_air.py", "esp32s3_air.py", "esp32_light.py"))
+if options.product != "light":
+    package("boards", files=("esp32_air.py", "esp32s3_air.py"))
+if options.product != "air":
+    package("boards", files=("esp32_light.py",))
 """
 _BOARD = 'CHIP = "{}"\n'
 _GIT = {
