@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fleet.releases.contents import Contents
 
 _DAYS = re.compile(r"\d{1,5}")
+_ALL = 100  # per cent
 _DAYS_END = 100_000
 _SECONDS = re.compile(r"\d{6,11}")
 _PATH = click.Path(path_type=Path)
@@ -29,7 +30,13 @@ BUILT = View(
         Column("expires", "EXPIRES", lambda then: f"{then:%Y-%m-%d}"),
         Column("files", "FILES", right=True),
         Column("size", "FLASH", human.size, right=True),
-        Column("used", "OF BUDGET", lambda share: f"{share} %", right=True),
+        Column(
+            "used",
+            "OF BUDGET",
+            lambda share: f"{share} %",
+            right=True,
+            colour=lambda share: "red" if share > _ALL else "",
+        ),
         Column("blocks", "BLOCKS", right=True),
         Column("directory", "DIRECTORY"),
         Column("written"),
@@ -148,7 +155,7 @@ def command(top: Path, firmware: Path | None, expires: int, dry_run: bool, out: 
     out.rows(BUILT, [_row(*one) for one in made])
     if not dry_run and not any(written for _, _, written in made):
         out.note("All of it was there already, the same to the byte.")
-    _notes(found[0], made[0][1], dry_run, out)
+    _notes(found, made[0][1], dry_run, out)
 
 
 def _row(release: "Contents", directory: Path, written: bool) -> Mapping[str, Any]:
@@ -160,7 +167,7 @@ def _row(release: "Contents", directory: Path, written: bool) -> Mapping[str, An
         "expires": moment(about.expires),
         "files": len(release.files),
         "size": about.size,
-        "used": 100 * size["flash_bytes"] // size["flash_budget"],
+        "used": -(-_ALL * size["flash_bytes"] // size["flash_budget"]),
         "blocks": size["blocks"],
         "directory": str(directory),
         "written": written,
@@ -174,10 +181,15 @@ def _row(release: "Contents", directory: Path, written: bool) -> Mapping[str, An
     }
 
 
-def _notes(release: "Contents", directory: Path, dry_run: bool, out: Output) -> None:
+def _notes(releases: "list[Contents]", directory: Path, dry_run: bool, out: Output) -> None:
     from fleet.releases import origin
 
-    source = release.release.source
+    for one in releases:
+        size = json.loads(one.size)
+        if size["flash_bytes"] > size["flash_budget"]:
+            over = size["flash_bytes"] - size["flash_budget"]
+            out.note(f"{one.id} is {over} bytes above the budget of a slot: nodes may have no room for it.")
+    source = releases[0].release.source
     if source.endswith(origin.DIRTY):
         out.note(
             f"The sources differ from commit {source.removesuffix(origin.DIRTY)[:12]}: nobody can build this again."
