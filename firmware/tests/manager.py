@@ -77,7 +77,8 @@ class Program:
 
 
 class Manager:
-    """Roots, releases and campaigns of one fleet, signed by the keys that `roles` names: {role: (threshold, names)}."""
+    """Roots, releases and campaigns of one fleet, signed by the keys that `roles` names: {role: (threshold, names)};
+    with a third item each signature has to name a report."""
 
     ROLES = {"root": (1, ["root"]), "build": (1, ["build"]), "campaign": (1, ["online"])}
 
@@ -94,7 +95,7 @@ class Manager:
         """The next root. `by` are the names of its signers: by default those of the role root, old and new."""
         before = self.root
         self.roles = dict(self.ROLES if roles is None else roles)
-        names = sorted({name for _, names in self.roles.values() for name in names})
+        names = sorted({name for row in self.roles.values() for name in row[1]})
         values = {
             "version": before.version + 1 if before else 1,
             "issued": NOW_S,

@@ -162,4 +162,5 @@ class Job:
                 desk.done = sink.done
             if node.say or node.clock.uptime_ms() - desk.said_ms >= _SAY_MS:
                 desk.say()
+        desk.done = sink.done if ask.what >= PAYLOAD else 0
         return pull

@@ -91,6 +91,7 @@ class Resident:
         self._wanted = False
         self._parked: "bytes | None" = None  # an offer that waits, b"" for the campaign at work
         self._for_time = False  # it waits for the time, else for the end of a trial
+        self._own = _borrowed()  # what others need, too, and this file
 
     @property
     def busy(self) -> bool:
@@ -105,11 +106,10 @@ class Resident:
         `cause` is RESET_*, `reason` why the last run ended on purpose or "", `crash` the note of main.py or "".
         """
         if self.files.size(_RECORD) is not None:
-            before = set(sys.modules)
             from node.core.update import trial
 
             self.ready, self._wanted = trial.begin(self, cause, reason, crash)
-            _drop(before)
+            self._drop()
 
     def up(self) -> None:
         """A session with the broker began: say how far the update is."""
@@ -134,7 +134,6 @@ class Resident:
         It yields None: let others run, then go on; bytes: send them on up/block once there is a session, then go on;
         int: go on after so many milliseconds, or earlier when `on_ready` is called.
         """
-        before = set(sys.modules)
         self._wanted = False
         self._blocks = []
         if self._parked is not None:
@@ -148,47 +147,38 @@ class Resident:
             self.log(LOG_ERROR, "update", "{}: {}".format(error.__class__.__name__, error))
         finally:
             self._blocks = None
-            _drop(before)
+            self._drop()
 
     def confirm(self) -> None:
         """The program on trial has proved itself: keep it. Raises OSError when the flash refuses; call it again."""
         if self.base is not None:
-            self.base.confirm()
+            self.base.confirm()  # first: this program may not run on the image before
         self.slots.confirm()
-        if self.files.size(_RECORD) is not None:
-            before = set(sys.modules)
-            from node.core.update import trial
-
-            trial.confirm(self)
-            _drop(before)
         self.up()
 
     def give_up(self, reached: bool) -> None:
         """The program on trial has not proved itself in time; `reached`: it had a session. The next restart, which the
         caller brings about, runs the program before. Raises OSError when the flash refuses."""
-        before = set(sys.modules)
         from node.core.update import trial
 
         trial.give_up(self, reached)
-        _drop(before)
+        self._drop()
 
     def prove(self, nonce: bytes) -> "Proof":
         """What runs now, under the key of the node."""
-        before = set(sys.modules)
         from node.core.update import proof
 
         made = proof.now(self, nonce)
-        _drop(before)
+        self._drop()
         return made
 
     def recovery(self) -> "tuple[list[str], int]":
         """(brokers "host:port" for a node that has lost its own, how many seconds it has to have lost them)."""
-        before = set(sys.modules)
         from node.core.update import record
 
         trusted = record.trusted(self.files, self.identity.root)
         found = (trusted.root.recovery, trusted.root.recovery_s) if trusted else ([], 0)
-        _drop(before)
+        self._drop()
         return found
 
     # -- for `work` --
@@ -207,13 +197,18 @@ class Resident:
         self._wanted = True
         self.on_ready()
 
+    def _drop(self) -> None:
+        """Forget what was imported, unless `work` is at it. Whoever holds one of its objects keeps that one alive."""
+        if self._blocks is None:
+            for name in _borrowed():
+                if name not in self._own:
+                    package, last = name.rsplit(".", 1)
+                    del sys.modules[name]
+                    if hasattr(sys.modules.get(package), last):
+                        delattr(sys.modules[package], last)
+            gc.collect()
 
-def _drop(before: "set[str]") -> None:
-    """Forget the modules that were imported since `before`. Whoever holds one of their objects keeps that one alive."""
-    for name in list(sys.modules):
-        if name not in before and name.startswith(_BORROWED):
-            package, last = name.rsplit(".", 1)
-            del sys.modules[name]
-            if hasattr(sys.modules.get(package), last):
-                delattr(sys.modules[package], last)
-    gc.collect()
+
+def _borrowed() -> "list[str]":
+    """The modules of the updater that are in memory."""
+    return [name for name in sys.modules if any(name.startswith(start) for start in _BORROWED)]

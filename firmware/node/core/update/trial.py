@@ -114,7 +114,7 @@ def _ended(record: Record, last: "tuple[int, str]") -> None:
 
 
 def kept(node: "Node", record: Record) -> None:
-    """The program of `record` is confirmed: raise the floor, then say so. The caller saves the record."""
+    """The program of `record` is confirmed: raise the floor first. The caller saves the record. Raises OSError."""
     guard = document.load(node.files, GUARD_PATH, Guard)
     floor = guard.floor if guard.era == record.floor_era else 0
     if record.release:
@@ -131,15 +131,6 @@ def kept(node: "Node", record: Record) -> None:
     record.code = U_NONE
     record.text = ""
     record.quarantine = [known for known in record.quarantine if known != record.manifest[:NAME]]
-
-
-def confirm(node: "Node") -> None:
-    """The program on trial has proved itself. Raises OSError when the flash refuses."""
-    record = document.load(node.files, records.PATH, Record)
-    if record.stage == TRIAL and record.manifest == node.slots.manifest:
-        kept(node, record)
-        if not document.save(node.files, records.PATH, record):
-            raise OSError("the flash refuses the record")
 
 
 def give_up(node: "Node", reached: bool) -> None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _QUIET_MS = 60000  # between two refusals that are worth a write
 _TEXT = 96  # bytes of Status.text
+_PASSING = (u.U_STORAGE, u.U_MEMORY, u.U_UNAVAILABLE, u.U_TIME)  # what is refused for these may be taken another time
 _TAG = "update"
 
 
@@ -60,8 +61,21 @@ class Updater:
             elif IDLE < self.record.stage < WAITING:
                 going = yield from self._go_on()
             else:
-                going = self.record.untold and self.node.say
+                going = False
+                self._keep()
         self._tell()
+
+    def _keep(self) -> None:
+        """The program on trial was confirmed: so is the campaign."""
+        node, record = self.node, self.record
+        tried = record.stage in (WAITING, TRIAL) and record.manifest == node.slots.manifest
+        if tried and records.is_kept(node.files, node.slots):
+            from node.core.update import trial
+
+            trial.kept(node, record)
+            self.save()
+            self.guard = document.load(node.files, GUARD_PATH, Guard)
+            node.say = True
 
     # -- what is said --
 
@@ -123,11 +137,12 @@ class Updater:
         if name == record.refused:
             self._refuse(record.refused_counter, UpdateError(record.refused_code))
             return False
-        counter = 0
+        counter = root = 0
         try:
             from node.core.update import judge
 
             signed = judge.envelope(payload)
+            root = signed.root
             counter = _counter(signed.document)
             if digest_of(signed.document) == record.campaign:
                 node.say = True
@@ -136,11 +151,12 @@ class Updater:
         except UpdateError as error:
             if error.code == u.U_TIME:
                 node.park(payload, True)
-            self._refuse(counter, error, name)
+            behind = self.trusted is not None and root > self.trusted.root.version
+            self._refuse(counter, error, name, behind or error.code in _PASSING)
         return False
 
-    def _refuse(self, counter: int, error: UpdateError, name: bytes = b"") -> None:
-        """Say that an envelope is not taken. `name` is remembered unless it may be taken another time."""
+    def _refuse(self, counter: int, error: UpdateError, name: bytes = b"", passing: bool = False) -> None:
+        """Say that an envelope is not taken. `name` is remembered unless it may be taken another time: `passing`."""
         node, record = self.node, self.record
         waits = error.code == u.U_TIME
         text = plain(error.text, _TEXT)
@@ -150,7 +166,7 @@ class Updater:
             node.quiet_ms = now_ms + _QUIET_MS  # whoever has the broker could wear the flash out
             node.log(LOG_WARNING, _TAG, "campaign {} refused: code {} {}".format(counter, error.code, text))
             node.event({1: counter, 2: stage, 3: error.code, 4: text})
-            if error.code not in (u.U_STORAGE, u.U_MEMORY, u.U_UNAVAILABLE):
+            if not passing:
                 record.refused, record.refused_counter, record.refused_code = name, counter, error.code
                 document.save(node.files, records.PATH, record)
         version = self.trusted.root.version if self.trusted else 0
