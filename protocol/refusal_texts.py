@@ -1,6 +1,6 @@
-"""What the codes of `refusals.py` mean and what the stages of an update are called, for people. Host side only."""
+"""What the codes of `refusals.py` mean, for people. Host side only."""
 
-from protocol import refusals, update
+from protocol import refusals
 
 TEXTS = {
     refusals.U_NONE: "no fault",
@@ -53,20 +53,6 @@ TEXTS = {
     refusals.U_UNREACHED: "the new program never reached the broker",
     refusals.U_POWER: "power cuts used up the tries",
     refusals.U_BASE_REVERTED: "the bootloader went back to the base image before",
-}
-
-STAGES = {
-    update.IDLE: "idle",
-    update.CHECKING: "checking",
-    update.DOWNLOADING: "downloading",
-    update.INSTALLING: "installing",
-    update.WAITING: "waiting",
-    update.TRIAL: "trial",
-    update.CONFIRMED: "confirmed",
-    update.REFUSED: "refused",
-    update.FAILED: "failed",
-    update.REVERTED: "reverted",
-    update.STOPPED: "stopped",
 }
 
 NAMES = {value: name for name, value in vars(refusals).items() if name.startswith("U_")}

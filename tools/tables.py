@@ -130,9 +130,9 @@ def reason_table() -> str:
 
 def stage_table() -> str:
     """Every stage of an update, explained by the comment beside it."""
-    notes = dict(re.findall(r"^([A-Z]+) = \d+  # (.*)$", inspect.getsource(update), re.MULTILINE))
-    rows = [(stage, f"`{name.upper()}`", notes[name.upper()]) for stage, name in refusal_texts.STAGES.items()]
-    return table(("stage", "name", "meaning"), rows)
+    text = inspect.getsource(update).split("# Status.stage\n")[1]
+    rows = re.findall(r"^([A-Z]+) = (\d+)  # (.*)$", text, re.MULTILINE)
+    return table(("stage", "name", "meaning"), [(stage, f"`{name}`", note) for name, stage, note in rows])
 
 
 def code_table() -> str:
