@@ -1,4 +1,4 @@
-"""Use case: one file from which a fleet can be brought back: configuration, keys, a consistent copy of the database.
+"""Use case: one file from which a fleet can be brought back: configuration, keys, releases, a copy of the database.
 
 The service may run meanwhile. Messages that the broker has and the database has not are not in it: nodes and broker
 deliver them afterwards.
@@ -13,6 +13,7 @@ from pathlib import Path
 from fleet import files
 from fleet.config import Config
 from fleet.errors import FleetError, NotAllowedError
+from fleet.releases.archive import Archive
 from fleet.store import Store
 
 DATABASE = "fleet.db"
@@ -53,9 +54,10 @@ def create(config: Config, store: Store, target: Path) -> Backup:
 
 
 def _members(config: Config) -> list[tuple[Path, str]]:
-    """(file, name in the archive) of the configuration and everything below ca/, certs/ and keys/."""
+    """(file, name in the archive) of the configuration, everything below ca/, certs/ and keys/, and of releases."""
     directories = (config.ca_dir, config.certs_dir, config.keys_dir)
     found = [config.file, *(path for one in directories if one.exists() for path in sorted(one.iterdir()))]
+    found += sorted(Archive(config.releases_dir).paths())
     return [(path, str(path.relative_to(config.directory))) for path in found if path.is_file()]
 
 

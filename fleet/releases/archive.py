@@ -6,6 +6,7 @@ Objects are written whole before anything names them, so a reader needs no lock.
 name: a disk that forgets is noticed here and not by ten thousand nodes.
 """
 
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -26,6 +27,10 @@ class Archive:
         assert len(digest) == 32
         name = digest.hex()
         return self._objects / name[:2] / name
+
+    def paths(self) -> Iterator[Path]:
+        """Where each object is that there is; not in order."""
+        return self._objects.glob("??/" + "?" * 64)
 
     def has(self, digest: bytes) -> bool:
         """Whether it is there. Its bytes are not looked at."""

@@ -10,13 +10,14 @@
 The parts come from anybody: nothing is read beyond what a part that was checked before it allows.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 from fleet.errors import VerificationError
-from fleet.releases import sbom
 from protocol import manifest
 from protocol.errors import DecodeError
 from protocol.trust import Release, Signed
@@ -25,7 +26,7 @@ RELEASE = "release.cbor"
 MANIFEST = "manifest.cbor"
 FILES = "files/"
 SBOM = "sbom.cdx.json"
-SIZE = sbom.SIZE
+SIZE = "size.json"
 BASE = "base.bin"
 MAX_SBOM = 1 << 20  # bytes; one of 90 files has 50 000
 MAX_SIZE = 1 << 16
@@ -107,12 +108,25 @@ def load(envelope: bytes, fetch: Fetch) -> Contents:
     if any(len(found[name]) != size for name, (_, size) in parts.items()):
         raise VerificationError(f"{MANIFEST} is not in order", cause="sizes are not those of the files")
     try:
-        digest = sbom.size_digest(found[SBOM])
+        digest = _size_digest(found[SBOM])
     except ValueError as error:
         raise VerificationError(f"{SBOM} is no bill of materials of ours", cause=str(error)) from error
     size = _fetched({SIZE: (digest, MAX_SIZE)}, fetch)[SIZE]
     files = {row.path: found[FILES + row.path] for row in rows}
     return Contents(signed, release, listing, files, found[SBOM], size, found.get(BASE, b""))
+
+
+def _size_digest(bill: bytes) -> bytes:
+    """The SHA-256 of the size report that a bill names; ValueError when it names none."""
+    try:
+        references: Any = json.loads(bill)["metadata"]["component"]["externalReferences"]
+        found = [row["hashes"][0]["content"] for row in references if row["url"] == SIZE]
+        digest = bytes.fromhex(found[0])
+    except (KeyError, IndexError, TypeError, RecursionError) as error:
+        raise ValueError(f"it names no {SIZE}") from error
+    if len(digest) != sha256().digest_size:
+        raise ValueError(f"it names {SIZE} by no SHA-256")
+    return digest
 
 
 def _fetched(parts: Mapping[str, tuple[bytes, int]], fetch: Fetch) -> dict[str, bytes]:

