@@ -25,6 +25,7 @@ from node.tasks.heartbeat import Reporter
 from node.tasks.link import Link
 from node.tasks.supervise import Supervise
 from node.tasks.timesync import TimeSync
+from node.tasks.update import Update
 from node.tasks.upkeep import Upkeep
 from protocol import events, report
 from protocol.messages import LOG_ERROR, LOG_INFO, LOG_WARNING, RESET_POWER_ON, Boot
@@ -108,6 +109,8 @@ class App:
         orders = Orders(self.clock, config, self.log, self.restart, self.reporter.now)
         self.product = self._build_product()
         orders.table.update(self.product.commands)
+        self.update = Update(self)
+        orders.table["prove"] = self.update.prove
         self.commands = Commands(self.files, self.clock, self.boots.boot, orders.table, self._reply, self._audit)
         self.link.handlers["cmd"] = self.commands.handle
         self.link.handlers["config"] = config.handle
@@ -131,6 +134,7 @@ class App:
         self.supervise.add(("link", self.link.run, _LINK_MS, True))
         self.supervise.add(("time", self.timesync.run, _BEAT_MS, False))
         self.supervise.add(("report", self.reporter.run, _BEAT_MS, True))
+        self.supervise.add(("update", self.update.run, _BEAT_MS, False))
         self.supervise.add(("logs", lambda beat: logs.run(self.log, self.link, beat), _BEAT_MS, False))
         self.supervise.housekeeping.extend(Upkeep(self).steps)
 
@@ -158,8 +162,8 @@ class App:
             self.log(LOG_WARNING, _TAG, "restarting: " + reason)
 
     def healthy(self) -> bool:
-        """True when the product can do its work."""
-        return bool(self.product.healthy())
+        """True when the product can do its work, and all of it that could be done before an update."""
+        return bool(self.product.healthy()) and self.update.is_fit()
 
     def ntp_offset_ms(self) -> "int | None":
         """How far the clock was off at the last synchronisation, within the bounds of Heartbeat."""
@@ -207,6 +211,7 @@ class App:
         if boot.safe_mode:
             self.log(LOG_ERROR, _TAG, "safe mode after {} crashes".format(boot.crashes))
             self.journal.event(events.SAFE_MODE, attrs={1: boot.crashes})
+        self.update.begin(self._cause, self._last.reason if self._last else "")
         if self.slots.reverted is not None:
             try:
                 self.slots.settle()

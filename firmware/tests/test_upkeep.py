@@ -45,7 +45,15 @@ class Node:
         self.commands = Fields(tick=self.nothing)
         self.trail = Fields(alive=self.nothing)
         stats = Fields(acked=0, last_reason=7)
-        self.link = Fields(up=True, acked_records=0, stats=stats, acked_here=1, renew=self.nothing)
+        self.link = Fields(
+            up=True, at_home=True, acked_records=0, stats=stats, acked_here=1, renew=self.nothing, others=[]
+        )
+        self.link.go_home = lambda: self.homeward.append(self.clock.uptime_s())
+        self.homeward = []
+        self.given_up = 0
+        self.helpers = ([], 604800)
+        resident = Fields(recovery=lambda: self.helpers)
+        self.update = Fields(tick=self.nothing, confirm=self.slots.confirm, give_up=self.on_give_up, resident=resident)
         self.net = Fields(is_up=lambda: True, distrust=self.on_distrust)
         self.supervise = Fields(decider=Supervisor())
         self.restarts = []
@@ -60,6 +68,9 @@ class Node:
 
     def on_distrust(self):
         self.distrusted += 1
+
+    def on_give_up(self):
+        self.given_up += 1
 
     def restart(self, reason, wait_ms=0):
         self.restarts.append(reason)
@@ -159,6 +170,7 @@ def test_a_slot_that_does_not_prove_itself_in_time_restarts_the_node():
     assert node.restarts == []
     node.seconds(1)
     assert node.restarts == ["slot b did not prove itself"]
+    assert node.given_up
 
 
 def test_a_mandatory_task_beyond_help_restarts_the_node():
@@ -239,3 +251,43 @@ def test_a_steady_run_forgets_the_crashes_before_it():
     writes = node.files.writes
     node.seconds(10)
     assert node.files.writes == writes + 1
+
+
+def lost(helpers, after_s=7200):
+    node = Node()
+    node.helpers = (helpers, after_s)
+    node.seconds(5)
+    node.link.up = node.link.at_home = False
+    return node
+
+
+def test_a_node_without_its_brokers_for_long_tries_those_of_the_root():
+    node = lost(["help:1"])
+    node.seconds(7000)
+    assert node.link.others == []
+    node.seconds(22000)
+    assert node.link.others == ["help:1"]
+    assert node.homeward == []
+    node.link.up = True  # with another broker than its own
+    node.seconds(21600)
+    assert len(node.homeward) == 1
+    assert node.link.others == ["help:1"]
+    node.link.at_home = True
+    node.seconds(1)
+    assert node.link.others == []
+
+
+def test_the_time_without_brokers_counts_over_restarts():
+    files = lost(["help:1"], 3600 * 5)
+    for _ in range(4):
+        files.seconds(3700)
+        node = Node()
+        node.files.data = files.files.data
+        node.helpers = files.helpers
+        node.upkeep = Upkeep(node)
+        node.link.up = node.link.at_home = False
+        files = node
+    assert files.link.others == []
+    files.seconds(3600)
+    files.seconds(21600)
+    assert files.link.others == ["help:1"]

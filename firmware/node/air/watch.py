@@ -25,6 +25,11 @@ class Watch:
         self._good = 0
         self._wait_ms = _FIRST_MS
 
+    @property
+    def answers(self) -> bool:
+        """True while it runs without a fault, and its last reading was good."""
+        return self.running and not self.faulty and self._good > 0
+
     def period_ms(self, interval_s: int) -> int:
         """Time between two readings: the sensor's own, or less when the records are shorter than two of them."""
         return min(self._period_ms, max(1000, interval_s * 500))

@@ -117,6 +117,11 @@ class Faults:
     def __init__(self) -> None:
         self._states = [Debounce(hold_s) for _, hold_s in RULES]
 
+    @property
+    def sound(self) -> int:
+        """A bit for each of RULES whose condition does not last."""
+        return sum([1 << index for index, state in enumerate(self._states) if not state.active])
+
     def update(self, reading: Reading, now_s: int) -> "list[tuple[int, int, dict[int, Any]]]":
         """(event, phase, attributes) of what begins or ends now."""
         found = []

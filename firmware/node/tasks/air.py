@@ -38,6 +38,14 @@ class Air:
         """True once a record was written. A broken sensor does not count: no update can mend it."""
         return self._safe or self.sampling.records > 0
 
+    def working(self) -> int:
+        """A bit for each sensor that answers."""
+        return sum([1 << index for index, fitted in enumerate(self.sampling.fitted) if fitted.watch.answers])
+
+    def may_restart(self) -> bool:
+        """True at any time: a restart costs a few seconds of one record."""
+        return True
+
     def close(self) -> None:
         """The node restarts on purpose: there is nothing to save here."""
 

@@ -9,6 +9,7 @@ from node.light.control import FULL, Control
 from node.light.counters import Counters
 from node.tasks.lamp import LampTask
 from node.tasks.metering import Metering
+from protocol.channels import REASON_PROGRAM
 from protocol.messages import E_ARGUMENT, RESET_POWER_ON
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ LAMP = "pwm_lamp"
 METER = "cse7766"
 _LAMP_BUDGET_MS = 10000
 _METER_BUDGET_MS = 30000
+_JUDGED_MS = 150000  # of uptime, until the rules of light/faults.py would have found a lamp that does not obey
 _MAX_S = 604800  # longest override: a week
 
 
@@ -59,8 +61,17 @@ class Light:
         return self.metering.errors if self.metering else 0
 
     def healthy(self) -> bool:
-        """True once the lamp is under control. A broken lamp or meter does not count: no update can mend it."""
-        return self.lamp_task.steps > 0
+        """True once the lamp is under control, and its meter had the time to say whether it obeys."""
+        return self.lamp_task.steps > 0 and (self.metering is None or self._clock.uptime_ms() >= _JUDGED_MS)
+
+    def working(self) -> int:
+        """A bit for each rule of the lamp that finds no fault; none in safe mode."""
+        return self.metering.sound if self.metering else 0
+
+    def may_restart(self) -> bool:
+        """True while the lamp is off as its programme says: a restart switches it on for a moment, and may last."""
+        control = self.control
+        return self.lamp_task.minute() is not None and control.reason == REASON_PROGRAM and not control.target
 
     def close(self) -> None:
         """The node restarts on purpose: keep the counters."""

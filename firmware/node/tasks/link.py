@@ -32,7 +32,7 @@ OPEN_MS = 15000  # budget from the name of a broker to the end of the TLS handsh
 BEAT_MS = 10000  # longest silence of `beat` while nothing happens
 CLOSE_MS = 3000  # for the last state message at an orderly end
 PORT = 8883
-SUBSCRIBED = ("cmd", "config")
+SUBSCRIBED = ("cmd", "config", "ota", "block")
 _TAG = "link"
 
 
@@ -46,7 +46,7 @@ class Link:
 
     `up` is True while the broker accepts messages and our subscriptions. `handlers[name]` is called with the payload
     of each message on `down/<name>`, before it is acknowledged; `on_up` holds callbacks for each time the link came
-    up.
+    up. `others` are brokers to be tried behind those of the identity.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Link:
         self.up = False
         self.handlers: "dict[str, Callable[[bytes], None]]" = {}
         self.on_up: "list[Callable[[], None]]" = []
+        self.others: "list[str]" = []
         self.resolver = Resolver(net, random)
         self._clock = clock
         self._identity = identity
@@ -119,6 +120,16 @@ class Link:
         """True while the link is up and the broker owes no acknowledgement."""
         return self.up and not self._session.in_flight
 
+    @property
+    def at_home(self) -> bool:
+        """True while the link is up with a broker of the identity."""
+        return self.up and self._broker < len(self._identity.brokers)
+
+    def go_home(self) -> None:
+        """Leave a broker that is not our own in order, and try our own ones at once."""
+        self._broker = 0
+        self._part()
+
     def publish(self, name: str, payload: bytes, retain: bool = False) -> bool:
         """Queue a message for `up/<name>` in memory, with the QoS of the contract; False when there is no room."""
         return self._queue.put(name, payload, retain)
@@ -139,9 +150,12 @@ class Link:
     def renew(self) -> None:
         """Settings have changed: a connection that was opened with others ends in order, and the next comes at once."""
         if self._terms != self._wanted():
-            self._renewing = True
-            self._session.finish()
-            self._wake.set()
+            self._part()
+
+    def _part(self) -> None:
+        self._renewing = True
+        self._session.finish()
+        self._wake.set()
 
     def _wanted(self) -> "tuple[int, int]":
         return self._setting("keepalive_s"), self._setting("window")
@@ -196,7 +210,7 @@ class Link:
         if self._session.connected and since is not None:
             held_ms = self._clock.uptime_ms() - since
         else:
-            self._broker = (self._broker + 1) % len(self._identity.brokers)
+            self._broker = (self._broker + 1) % len(self._brokers())
         self._session.lost(fault.reason)
         self._log(LOG_INFO if fault.reason == reasons.CLOSED_HERE else LOG_WARNING, _TAG, str(fault))
         return held_ms
@@ -206,7 +220,12 @@ class Link:
         if not self._net.is_up() and not await self._net.connect():
             raise MqttError(reasons.NO_NETWORK)
         context = self._tls.context() if self._tls is not None else None
-        await asyncio.wait_for_ms(self._dial(wire, self._identity.brokers[self._broker], context), OPEN_MS)
+        brokers = self._brokers()
+        self._broker %= len(brokers)
+        await asyncio.wait_for_ms(self._dial(wire, brokers[self._broker], context), OPEN_MS)
+
+    def _brokers(self) -> "list[str]":
+        return self._identity.brokers + self.others
 
     async def _dial(self, wire: Wire, broker: str, context: "ssl.SSLContext | None") -> None:
         host, _, port = broker.partition(":")
@@ -300,7 +319,7 @@ class Link:
         elif report == UP:
             self.up = True
             stats = self._session.stats
-            text = "up, connect {}, broker {}".format(stats.connects, self._identity.brokers[self._broker])
+            text = "up, connect {}, broker {}".format(stats.connects, self._brokers()[self._broker])
             self._log(LOG_INFO, _TAG, text)
             if 0x80 in self._parser.codes:
                 self._log(LOG_ERROR, _TAG, "broker refused a subscription")

@@ -59,6 +59,11 @@ class Metering:
         """Damaged frames since boot."""
         return self._meter.errors
 
+    @property
+    def sound(self) -> int:
+        """A bit for each rule of light/faults.py that finds no fault."""
+        return self._faults.sound
+
     async def run(self, beat: "Callable[[], None]") -> None:
         """Read and judge once a second, for ever."""
         while True:

@@ -1,6 +1,7 @@
 """What has to be looked at every second and belongs to no task: probation, trial, time on flash, reports of loss."""
 
 from node.core import boots
+from node.core.recovery import Recovery
 from protocol.events import CONFIG, LINK_LOST, OUTBOX_EVICTED, TIME_SYNC
 from protocol.messages import LOG_ERROR, LOG_INFO, LOG_WARNING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from node.tasks.link import Link
     from node.tasks.supervise import Supervise
     from node.tasks.timesync import TimeSync
+    from node.tasks.update import Update
 
     class Parts(Protocol):
         """What is looked after; `node.app.App` has it all."""
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         link: Link
         net: NetworkDoor
         supervise: Supervise
+        update: Update
 
         def restart(self, reason: str, wait_ms: int = 0) -> None:
             """Restart the node on purpose."""
@@ -54,7 +57,10 @@ CONFIRM_S = 900  # a slot on trial that has not proved itself by then is given u
 _TRAIL_S = 10
 _EVICTED_S = 3600  # between two reports of loss
 _DISTRUST_S = 900  # without a session
+_LOST_S = 3600  # without its own brokers, before the node looks whether there are others: the least of Root.recovery_s
+_AWAY_S = 21600  # with another broker, before it looks for its own ones
 _STEP_MS = 1000  # a correction of the clock that is worth an event
+_NO_OTHERS: "list[str]" = []
 _TAG = "upkeep"
 
 
@@ -65,6 +71,8 @@ class Upkeep:
         self._parts = parts
         self._steady = False
         self._was_up = False
+        self._recovery = Recovery(parts.files)
+        self._look_s = 0
         self._since_s = 0
         self._trail_s = 0
         self._acked = 0
@@ -79,6 +87,8 @@ class Upkeep:
             self._run,
             self._loss,
             self._session,
+            self._brokers,
+            parts.update.tick,
         )
         parts.config.changed.append(self._config_changed)
         parts.timesync.on_set.append(self._time_set)
@@ -119,10 +129,10 @@ class Upkeep:
             now = parts.clock.uptime_ms()
             proved = parts.link.up and parts.link.acked_records and parts.supervise.decider.all_beat(now)
             if proved and parts.healthy():
-                parts.slots.confirm()
-                parts.log(LOG_INFO, _TAG, "slot {} is confirmed".format(parts.slots.running))
+                parts.update.confirm()
             elif now >= CONFIRM_S * 1000:
                 parts.restart("slot {} did not prove itself".format(parts.slots.running))
+                parts.update.give_up()
 
     def _run(self) -> None:
         """The run itself: is it steady, is a task beyond help, what would the next boot say of it."""
@@ -161,3 +171,17 @@ class Upkeep:
             self._since_s = up_s
             if self._parts.net.is_up():
                 self._parts.net.distrust()
+
+    def _brokers(self) -> None:
+        """Without its own brokers for as long as the root says, the node tries those that the root names, too."""
+        link, up_s = self._parts.link, self._parts.clock.uptime_s()
+        lost_s = self._recovery.lost_s(link.at_home, up_s)
+        if lost_s < _LOST_S:
+            self._look_s = up_s + _LOST_S - lost_s
+            link.others = _NO_OTHERS
+        elif up_s >= self._look_s:
+            self._look_s = up_s + _AWAY_S
+            others, after_s = self._parts.update.resident.recovery()
+            link.others = others if lost_s >= after_s else _NO_OTHERS
+            if link.up:
+                link.go_home()
