@@ -75,7 +75,7 @@ def create(
     "init",
     examples=(
         "fleet key init --out /media/stick",
-        "fleet key init --out keys --passphrase-file pass.txt --require air=bench --require light=bench --yes",
+        "fleet key init --out keys --passphrase-file pass.txt --require air=bench --require light=bench",
     ),
 )
 @click.option(
@@ -101,7 +101,7 @@ def init(
     directory: Path,
     **values: Any,
 ) -> None:
-    """Make keys for root, build and bench, and the first root with them.
+    """Make the first root, and keys for root, build and bench.
 
     For a fleet that one person looks after. Where several people have to sign, each makes a key with `fleet key create`
     and the first root is made by `fleet key draft`, `sign` and `publish`. Carry DIR away afterwards: who has these

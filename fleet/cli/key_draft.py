@@ -48,7 +48,9 @@ def content_options(function: F) -> F:
             "--days", metavar="N", type=click.IntRange(1, 36500), default=DAYS, help=f"Valid; default {DAYS}."
         ),
         click.option("--recovery-after", metavar="TIME", type=Span(), help="How long a node has to have lost its own."),
-        click.option("--recovery", metavar="HOST:PORT", multiple=True, help="A broker for nodes that lost their own."),
+        click.option(
+            "--recovery", metavar="HOST:PORT", multiple=True, help="A broker for nodes that lost their own; '' = none."
+        ),
         click.option(
             "--require",
             metavar="PRODUCT=ROLES",
@@ -82,7 +84,7 @@ def content_options(function: F) -> F:
 @output_option
 @fleet_option
 def draft(file: Path, dry_run: bool, out: Output, directory: Path, **values: Any) -> None:
-    """Write the next root as a draft: what changes in who may sign what.
+    """Write the next root, with what changes, as a draft.
 
     The draft counts for nothing until enough keys of the root before and of the new one have signed it (`fleet key
     sign`, here or on other machines) and it is published (`fleet key publish`). The first root begins with the online
@@ -214,7 +216,8 @@ def online(config: "Config") -> "PublicKey":
 
 def contents(require: Sequence[str], recovery: Sequence[str], recovery_after: int | None, days: int) -> dict[str, Any]:
     """What the options of `content_options` mean, as fields of Changes."""
-    return {"require": _products(require), "recovery": recovery or None, "recovery_s": recovery_after, "days": days}
+    brokers = [one for one in recovery if one] if recovery else None  # one that is empty: none any more
+    return {"require": _products(require), "recovery": brokers, "recovery_s": recovery_after, "days": days}
 
 
 def _products(require: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -81,8 +81,9 @@ def list_keys(out: Output, directory: Path) -> None:
 @output_option
 @fleet_option
 def show(file: Path | None, out: Output, directory: Path) -> None:
-    """Show a root or a draft of one: what it says, who signed it, and what it lacks.
+    """Show a root or a draft: what it says, and who signed it.
 
+    And what a draft lacks, which has to be there before it can be published.
     FILE defaults to the newest root of the fleet. A draft can be shown without a fleet; names of keys and the root
     before are then unknown.
     """

@@ -261,6 +261,18 @@ def test_a_draft_cannot_have(fleet: Config, stick: Path, tmp_path: Path, words: 
     assert refused.error["message"]
 
 
+def test_recovery_brokers_come_stay_and_go(fleet: Config, stick: Path, tmp_path: Path) -> None:
+    at = ("--fleet", fleet.directory)
+    found = []
+    for number, words in enumerate((["--recovery", "a:1", "--recovery", "b:2"], [], ["--recovery", ""]), 2):
+        draft = tmp_path / f"root-{number}.draft"
+        assert run("key", "draft", draft, *words, *at).code == 0
+        assert run("key", "sign", draft, "--key", stick / "root.pem", *at, "--yes").code == 0
+        assert run("key", "publish", draft, *at, "--yes").code == 0
+        found.append(signing.roots(fleet).current.recovery)
+    assert found == [["a:1", "b:2"], ["a:1", "b:2"], []]
+
+
 def test_a_wrong_passphrase_is_refused_and_never_told(fleet: Config, tmp_path: Path, secret: Path) -> None:
     at = ("--fleet", fleet.directory)
     assert run("key", "init", *at, "--out", tmp_path / "stick", "--passphrase-file", secret).code == 0
