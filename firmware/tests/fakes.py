@@ -48,10 +48,6 @@ class Files:
     def inflate(self, stream, bits):
         return inflate(stream, bits)
 
-    def rename(self, path, to):
-        self._allow(0)
-        self.data[to] = self.data.pop(path)
-
     def remove(self, path):
         self.data.pop(path, None)
 

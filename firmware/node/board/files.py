@@ -80,10 +80,6 @@ class Files:
 
         return deflate.DeflateIO(stream, deflate.RAW, bits)
 
-    def rename(self, path: str, to: str) -> None:
-        """Let the file be called `to`."""
-        os.rename(self._root + path, self._root + to)
-
     def remove(self, path: str) -> None:
         """Delete the file; no error when there is none."""
         try:

@@ -55,9 +55,6 @@ if TYPE_CHECKING:
             Its `readinto` raises OSError(EINVAL) or EOFError for what is no such stream.
             """
 
-        def rename(self, path: str, to: str) -> None:
-            """Let the file be called `to`, in the place of that file, atomically. The folder of `to` has to exist."""
-
         def remove(self, path: str) -> None:
             """Delete the file; no error when there is none."""
 

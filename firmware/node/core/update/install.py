@@ -31,13 +31,14 @@ _BLOCK = 4096  # what LittleFS gives to a file,
 _USABLE = 4088  # of which the file has so much at least, the rest is pointers;
 _INLINE = 128  # a file up to here lies in its folder,
 _ENTRY = 32  # where a file costs so much beside its name,
-_FOLDER = 1500  # and two blocks are enough for so much
+_FOLDER = 1500  # and for so much two blocks more are needed at most;
+_FOLDER_BLOCKS = 4  # a folder has two, and statvfs counts them twice
 _RESERVE = 4  # blocks without which the file system cannot work
 
 
 def space_fault(files: "FilesDoor", spare: str, release: "Release", payload: int) -> str:
     """How much room is missing for certain, as text, or "": what is known before `payload` bytes are fetched."""
-    return _lack(files, spare, _least(release.size) + _least(payload))
+    return _lack(files, spare, _least(release.size) + 2 * _least(release.manifest_size) + _least(payload))
 
 
 def _lack(files: "FilesDoor", spare: str, need: int) -> str:
@@ -50,7 +51,7 @@ def _held(files: "FilesDoor", folder: str) -> int:
     """Blocks that become free, at least, when a folder and all in it are deleted."""
     count = sum([_least(size) for _, size in files.scan(folder)])
     for name in files.folders(folder):
-        count += 2 + _held(files, folder + "/" + name)
+        count += _FOLDER_BLOCKS + _held(files, folder + "/" + name)
     return count
 
 
@@ -187,7 +188,8 @@ class Installer:
             while folder:
                 folder = _parent(folder)
                 folders[folder] = folders.get(folder, 0)
-        return count + sum([2 + size // _FOLDER * 2 for size in folders.values()])
+        count += _most(self._release.manifest_size)
+        return count + sum([_FOLDER_BLOCKS + size // _FOLDER * 2 for size in folders.values()])
 
     def _clear(self, folder: str) -> "Iterator[None]":
         """Delete what does not belong into a folder of the slot; the slot's manifest before all else."""
@@ -219,9 +221,25 @@ class Installer:
                     yield from self._put(decoder, file)
         finally:
             decoder.close()
-        self._files.rename(STAGED, self._folder + "/" + manifest.PATH)
+        # Not by renaming: if the power fails while LittleFS moves a file between folders, others are hidden for a while.
+        self._copy(STAGED, self._folder + "/" + manifest.PATH)
         if digest(self._files, self._slots.spare) != self._release.manifest:
             raise UpdateError(U_STORAGE, manifest.PATH)
+
+    def _copy(self, path: str, to: str) -> None:
+        """Copy a file."""
+        piece = memoryview(bytearray(_PIECE))
+        at = 0
+        out = self._files.writer(to)
+        try:
+            while True:
+                count = self._files.read_into(path, at, piece)
+                if not count:
+                    break
+                out.write(piece[:count])
+                at += count
+        finally:
+            out.close()
 
     def _put(self, decoder: Decoder, file: "File") -> "Iterator[None]":
         """Write one file and read it again."""
