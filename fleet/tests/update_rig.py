@@ -1,11 +1,17 @@
 """What the tests of updates share: a fleet with a root of trust, releases that are signed and published, and nodes."""
 
+import queue
+import random
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from fleet import files, signing
+import paho.mqtt.client as mqtt
+
+from fleet import files, proofs, signing
 from fleet.config import Config
 from fleet.releases import trust as released
 from fleet.releases.archive import Archive
@@ -15,8 +21,11 @@ from fleet.signing.roots import root_file
 from fleet.signing.signers import PemSigner
 from fleet.store import Store
 from fleet.store.releases import Published
-from protocol import manifest, trust
-from protocol.trust import Release, Role, Root, Signed
+from fleet.tests.rig import tls
+from protocol import manifest, topics, trust, update
+from protocol.messages import State
+from protocol.trust import Campaign, Release, Role, Root, Signed
+from protocol.update import PAYLOAD, RELEASE, Ask, Block, Proof, Status
 
 FAR_S = 4_000_000_000
 BOARDS = ("esp32_air", "esp32_light", "esp32")
@@ -66,3 +75,107 @@ class Trusted:
         whole = Contents(signed, release, document, dict(slot), b"sbom", b"size", base)
         archive = Archive(self.config.releases_dir)
         return released.publish(whole, signing.roots(self.config), store, archive, 1_763_800_000, "ops@desk", True)[0]
+
+
+class Puller:
+    """A node that obeys orders: it pulls what they name over a line that loses messages, and proves that it runs it.
+
+    It neither checks nor installs anything: what a node makes of what it gets is tested with the real program.
+    """
+
+    def __init__(self, config: Config, name: str, boot0: int, manifest: bytes, loss: float = 0, seed: int = 1) -> None:
+        self.name = name
+        self.manifest = manifest  # of the program that runs
+        self.got: dict[int, bytes] = {}  # what was asked for: the whole
+        self.half = threading.Event()  # of a payload is there
+        self.lost = 0
+        self._key = proofs.key_of(proofs.secret_of(config), name, boot0)
+        self._boot = boot0 + 1
+        self._counter = 0
+        self._loss = loss
+        self._random = random.Random(seed)
+        self._orders: queue.Queue[bytes | None] = queue.Queue()
+        self._blocks: queue.Queue[Block] = queue.Queue()
+        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, name, clean_session=False)
+        self._client.tls_set_context(tls(config, name))
+        self._client.reconnect_delay_set(1, 1)
+        self._client.on_connect = self._on_connect
+        self._client.on_message = self._on_message
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._client.connect_async("localhost", config.broker.port, 30)
+        self._client.loop_start()
+        self._thread.start()
+
+    def close(self) -> None:
+        self._orders.put(None)
+        self._thread.join()
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _on_connect(self, client: mqtt.Client, *_: object) -> None:
+        client.subscribe([(topics.down(self.name, "ota"), 1), (topics.down(self.name, "block"), 0)])
+        state = State(online=True, boot=self._boot, manifest=self.manifest, slot="b", firmware="1.0.0")
+        client.publish(topics.up(self.name, "state"), state.encode(), 1, True)
+        self.say()
+
+    def _on_message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        if message.topic.endswith("/ota"):
+            self._orders.put(message.payload)
+        elif not self._loses():
+            self._blocks.put(Block.decode(message.payload))
+
+    def _loses(self) -> bool:
+        lost = self._random.random() < self._loss
+        self.lost += lost
+        return lost
+
+    def say(self, stage: int = update.IDLE, **more: Any) -> None:
+        """A Status."""
+        status = Status(counter=self._counter, stage=stage, boot=self._boot, t=int(time.time()), root=1, **more)
+        self._client.publish(topics.up(self.name, "ota"), status.encode(), 1)
+
+    def _run(self) -> None:
+        while (order := self._orders.get()) is not None:
+            campaign = Campaign.decode(Signed.decode(order).document)
+            if campaign.counter > self._counter:
+                self._counter = campaign.counter
+                self._obey(campaign)
+
+    def _obey(self, campaign: Campaign) -> None:
+        self.say(update.CHECKING)
+        envelope = self.fetch(RELEASE, campaign.release)
+        self.say(update.DOWNLOADING)
+        self.fetch(PAYLOAD, campaign.release, self.manifest)
+        self.manifest = Release.decode(Signed.decode(envelope).document).manifest
+        proof = Proof(nonce=campaign.nonce, manifest=self.manifest, slot="b", boot=self._boot, confirmed=True)
+        proof.mac = update.prove(self._key, self.name, proof)
+        self._on_connect(self._client)
+        self.say(update.CONFIRMED, proof=proof, manifest=self.manifest)
+
+    def fetch(self, what: int, release: bytes, have: bytes = b"") -> bytes:
+        """One whole, asked for again until it is there."""
+        whole, total, name = b"", 1, b""
+        while len(whole) < total:
+            ask = Ask(what=what, release=release, have=have, offset=len(whole), count=4)
+            if not self._loses():
+                self._client.publish(topics.up(self.name, "block"), ask.encode(), 0)
+            for _ in range(ask.count):
+                block = self._next(what, len(whole))
+                if block is None or len(whole) >= (total := block.total or 1):
+                    break
+                whole, name = whole + block.data, block.id
+                if what == PAYLOAD and 2 * len(whole) > total:
+                    self.half.set()
+        assert sha256(whole).digest()[:8] == name
+        self.got[what] = whole
+        return whole
+
+    def _next(self, what: int, offset: int) -> Block | None:
+        """The block there; None when it does not come, or later."""
+        try:
+            while True:
+                block = self._blocks.get(timeout=0.5)
+                if (block.what, block.offset) == (what, offset) and block.data:
+                    return block
+        except queue.Empty:
+            return None
