@@ -9,6 +9,7 @@ from firmware.tests.fakes import Files, Time
 from firmware.tests.signer import Key
 from node.core.slots import PATH as POINTER
 from node.core.slots import Slots
+from node.core.update import job, proof, updater  # noqa: F401 - a node forgets what was not there before it
 from node.core.update.resident import Resident
 from protocol import cose, manifest, trust
 from protocol.identity import Identity

@@ -239,6 +239,8 @@ class Pull:
         if not block.data:
             self._told = block.wait_ms > 0 and not block.code
             return False
+        if len(block.data) != min(MAX_BLOCK, block.total - block.offset):
+            return False
         return self._is_ours(block) and self._put(block)
 
     def _refused(self, code: int) -> None:
@@ -250,7 +252,6 @@ class Pull:
         """True for a block of the whole that is being fetched, perhaps a new one from here on."""
         sink = self._sink
         if block.id == sink.id and block.total == sink.total:
-            self._strays = 0
             return True
         self._strays += 1
         if sink.id and self._strays < _STRAYS:
@@ -270,10 +271,9 @@ class Pull:
         index = at // MAX_BLOCK
         if at < 0 or at % MAX_BLOCK or index >= self._count or self._got >> index & 1:
             return False
-        if len(block.data) != min(MAX_BLOCK, block.total - block.offset):
-            return False
         self._buffer[at : at + len(block.data)] = block.data
         self._got |= 1 << index
+        self._strays = 0
         return True
 
     def _store(self) -> None:

@@ -134,7 +134,6 @@ class Resident:
         It yields None: let others run, then go on; bytes: send them on up/block once there is a session, then go on;
         int: go on after so many milliseconds, or earlier when `on_ready` is called.
         """
-        self._wanted = False
         self._blocks = []
         if self._parked is not None:
             self.offered = self._parked or None
@@ -142,8 +141,11 @@ class Resident:
         try:
             from node.core.update.updater import Updater
 
+            self._wanted = True  # until it ends: whoever runs it may be stopped and started again
             yield from Updater(self).run()
-        except Exception as error:  # the next session wakes it again
+            self._wanted = self.say or self.offered is not None
+        except Exception as error:
+            self._wanted = False  # until the next session
             self.log(LOG_ERROR, "update", "{}: {}".format(error.__class__.__name__, error))
         finally:
             self._blocks = None
@@ -199,13 +201,13 @@ class Resident:
 
     def _drop(self) -> None:
         """Forget what was imported, unless `work` is at it. Whoever holds one of its objects keeps that one alive."""
-        if self._blocks is None:
-            for name in _borrowed():
-                if name not in self._own:
-                    package, last = name.rsplit(".", 1)
-                    del sys.modules[name]
-                    if hasattr(sys.modules.get(package), last):
-                        delattr(sys.modules[package], last)
+        names = [name for name in _borrowed() if name not in self._own] if self._blocks is None else []
+        for name in names:
+            package, last = name.rsplit(".", 1)
+            del sys.modules[name]
+            if hasattr(sys.modules.get(package), last):
+                delattr(sys.modules[package], last)
+        if names:
             gc.collect()
 
 
