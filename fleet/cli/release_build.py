@@ -28,17 +28,17 @@ BUILT = View(
         Column("release", "RELEASE"),
         Column("sequence", "SEQUENCE", right=True),
         Column("expires", "EXPIRES", lambda then: f"{then:%Y-%m-%d}"),
-        Column("files", "FILES", right=True),
         Column("size", "FLASH", human.size, right=True),
         Column(
             "used",
-            "OF BUDGET",
+            "BUDGET",
             lambda share: f"{share} %",
             right=True,
             colour=lambda share: "red" if share > _ALL else "",
         ),
         Column("blocks", "BLOCKS", right=True),
-        Column("directory", "DIRECTORY"),
+        Column("directory", "DIRECTORY", wrap=True),
+        Column("files"),
         Column("written"),
         Column("digest"),
         Column("manifest"),
@@ -91,7 +91,7 @@ class _DaysOrDate(_Date):
     ),
 )
 @click.option(
-    "--out", "top", metavar="DIR", required=True, type=_PATH, help="Where to make a directory for each release."
+    "--out", "top", metavar="DIR", required=True, type=_PATH, help="Where the directory of each release goes."
 )
 @click.option(
     "--product",
