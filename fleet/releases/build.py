@@ -121,7 +121,7 @@ def _unsigned(release: Release) -> Signed:
     try:
         return Signed(document=release.encode())
     except EncodeError as error:
-        raise UsageError("the release has more in it than it can hold", "name fewer, or less", str(error)) from error
+        raise UsageError("the release does not hold that much", "name fewer, or nearer dates", str(error)) from error
 
 
 def _time(order: Order, found: origin.Origin) -> int:

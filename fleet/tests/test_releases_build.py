@@ -130,7 +130,11 @@ SENSELESS = {
     "an end before its begin": ({"expires_s": TIME_S}, "expire before"),
     "a time before there were sequences": ({"time_s": 1_000}, "before 2020"),
     "a base version without a base": ({"base_version": "1.26.1"}, "without a base image"),
-    "more than a document holds": ({"cves": tuple(f"CVE-2026-{number}" for number in range(10000, 10017))}, "can hold"),
+    "more than a document holds": (
+        {"cves": tuple(f"CVE-2026-{number}" for number in range(10000, 10017))},
+        "does not hold",
+    ),
+    "an end beyond 32 bits": ({"days": 99999}, "does not hold"),
 }
 
 
