@@ -11,7 +11,7 @@ class Limits:
 
     node_rate: float = 64.0  # a kilobyte each: four times what a node writes to its flash
     node_burst: float = 16.0
-    total_rate: float = 2000.0  # half of what one core serves
+    total_rate: float = 2000.0  # what is left of a core while payloads are built (tools/bench_blocks.py)
     total_burst: float = 2000.0
 
 
