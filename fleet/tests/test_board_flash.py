@@ -1,5 +1,6 @@
 """Flashing virtual boards with the real esptool: what is written, what is kept, what is believed."""
 
+import functools
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +21,6 @@ from fleet.flashing.esptool import Options
 from fleet.flashing.firmware import Firmware
 from fleet.tests import board_rig
 from fleet.tests.rig import wait_for
-from protocol import manifest
 from protocol.identity import PATH, Identity
 from tools.virtual_board.base import base_image
 from tools.virtual_board.launch import BoardProcess
@@ -79,18 +79,14 @@ def await_waiting(board: BoardProcess, environ: dict[str, str]) -> Report:
     return found[0]
 
 
-def changed(program: Firmware) -> Firmware:
-    """The same firmware with one line more in one module."""
-    name = "node/core/clock.mpy"
-    slot = {path: data for path, data in program.slot.items() if path != manifest.PATH}
-    source = Path(sources.directory() / "node/core/clock.py").read_text() + "\nMORE = 'a line more'\n"
-    slot[name] = compiled(source)
-    return replace(program, slot={**slot, manifest.PATH: manifest.build(program.version, slot).encode()})
-
-
-def compiled(source: str) -> bytes:
+@functools.cache
+def changed() -> Firmware:
+    """Our firmware with one line more in one module."""
+    name = "node/core/clock.py"
     with tempfile.TemporaryDirectory() as directory:
-        return sources._compile(source, "node/core/clock.py", Path(directory))
+        path = Path(directory) / "clock.py"
+        path.write_text((sources.directory() / name).read_text() + "\nMORE = 'a line more'\n")
+        return sources.load(extra={name: path})
 
 
 def test_a_blank_board_becomes_one_that_reports(blank: BoardProcess, wish: Wish, environ: dict[str, str]) -> None:
@@ -111,7 +107,7 @@ def test_a_blank_board_becomes_one_that_reports(blank: BoardProcess, wish: Wish,
     again = flash.flash(blank.port, wish, environ=environ)
     assert (again.result, again.written) == (UNCHANGED, 0)
 
-    more = flash.flash(blank.port, replace(wish, firmware=changed(wish.firmware)), environ=environ)
+    more = flash.flash(blank.port, replace(wish, firmware=changed()), environ=environ)
     assert more.result == FLASHED
     assert 0 < more.written * 100 < 15 * done.size
 
@@ -120,7 +116,7 @@ def test_a_blank_board_becomes_one_that_reports(blank: BoardProcess, wish: Wish,
 
 
 def test_a_node_keeps_its_identity_and_records(node: BoardProcess, wish: Wish, environ: dict[str, str]) -> None:
-    new = replace(wish, firmware=changed(wish.firmware))
+    new = replace(wish, firmware=changed())
     before = await_waiting(node, environ)
     assert before.node == "air-1"
     with pytest.raises(NotAllowedError, match="entries that are not delivered yet"):
@@ -151,7 +147,7 @@ def test_a_node_whose_program_is_dead_keeps_them_too(node: BoardProcess, wish: W
 def test_power_that_fails_while_files_are_written_costs_nothing(
     node: BoardProcess, wish: Wish, environ: dict[str, str]
 ) -> None:
-    new = replace(wish, firmware=changed(wish.firmware), yes=True)
+    new = replace(wish, firmware=changed(), yes=True)
     mac = flash.flash(node.port, replace(wish, dry_run=True), environ=environ).mac
 
     def cut(step: Step) -> None:
@@ -246,7 +242,7 @@ def test_the_loader_in_rom_alone_does_it_too(blank: BoardProcess, wish: Wish, en
     done = flash.flash(blank.port, replace(wish, options=Options(no_stub=True)), environ=environ)
     assert done.report is not None
     assert done.report.manifest == wish.firmware.manifest
-    again = replace(wish, options=Options(no_stub=True), firmware=changed(wish.firmware))
+    again = replace(wish, options=Options(no_stub=True), firmware=changed())
     more = flash.flash(blank.port, again, environ=environ)
     assert 0 < more.written * 100 < 15 * done.written
 
@@ -258,7 +254,7 @@ def test_without_a_base_image_the_one_on_the_board_stays(
     with pytest.raises(NotFoundError, match="no MicroPython for esp32"):
         flash.flash(blank.port, bare, environ=environ)
     flash.flash(blank.port, wish, environ=environ)
-    done = flash.flash(blank.port, replace(bare, firmware=changed(wish.firmware)), environ=environ)
+    done = flash.flash(blank.port, replace(bare, firmware=changed()), environ=environ)
     assert (done.result, done.base) == (FLASHED, "")
 
 
