@@ -8,7 +8,20 @@ BOUND          (base, per_byte): bytes that parse() may allocate for an input, g
 verdict(data)  what it makes of an input, as bytes; raises AssertionError when that contradicts itself
 """
 
-TARGETS = ("cbor", "ingest", "mqtt", "dns", "claim", "serial", "image", "loader", "signed", "sign1", "update")
+TARGETS = (
+    "cbor",
+    "ingest",
+    "mqtt",
+    "dns",
+    "claim",
+    "serial",
+    "image",
+    "loader",
+    "signed",
+    "sign1",
+    "update",
+    "payload",
+)
 
 
 def load(name: str):  # type: ignore[no-untyped-def]  # a module; MicroPython has no types to name

@@ -221,7 +221,7 @@ class Installer:
                     yield from self._put(decoder, file)
         finally:
             decoder.close()
-        # Not by renaming: if the power fails while LittleFS moves a file between folders, others are hidden for a while.
+        # Not renamed: a power cut while LittleFS moves a file between folders hides others until the next write.
         self._copy(STAGED, self._folder + "/" + manifest.PATH)
         if digest(self._files, self._slots.spare) != self._release.manifest:
             raise UpdateError(U_STORAGE, manifest.PATH)
