@@ -201,7 +201,7 @@ class Manager:
 class Base:
     """Two application partitions; the bootloader goes back when the one on trial does not confirm itself."""
 
-    def __init__(self, size=1 << 20):
+    def __init__(self, size=1 << 16):
         self.size = size
         self.label = "ota_0"
         self.good = "ota_0"

@@ -213,4 +213,5 @@ class Resident:
 
 def _borrowed() -> "list[str]":
     """The modules of the updater that are in memory."""
-    return [name for name in sys.modules if any(name.startswith(start) for start in _BORROWED)]
+    ours = [name for name in sys.modules if name[:5] in ("node.", "proto")]
+    return [name for name in ours if any(name.startswith(start) for start in _BORROWED)]
