@@ -2,8 +2,8 @@
 
 from firmware.tests.manager import NEW, OLD, Manager, Node
 from node.core.update.record import DOWNLOAD
-from protocol import update
 from protocol import refusals as u
+from protocol import update
 from protocol.messages import RESET_HARD, RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
 
 CRASH = "ValueError: no such thing"
