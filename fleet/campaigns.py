@@ -19,24 +19,12 @@ from fleet.signing import Roots, SignatureError
 from fleet.store import Store
 from fleet.store.nodes import NodeView
 from fleet.store.releases import Published
+from fleet.tail import refusal, stage_name
 from protocol import refusals, update
 from protocol.refusal_texts import text
 from protocol.trust import BOOT, CAMPAIGN, CAMPAIGN_TYPE, INSTALL, STOP, Campaign, Release, Signed
 
 LIFETIME_S = 86400
-STAGES = {
-    update.IDLE: "idle",
-    update.CHECKING: "checking",
-    update.DOWNLOADING: "downloading",
-    update.INSTALLING: "installing",
-    update.WAITING: "waiting",
-    update.TRIAL: "on trial",
-    update.CONFIRMED: "confirmed",
-    update.REFUSED: "refused",
-    update.FAILED: "failed",
-    update.REVERTED: "reverted",
-    update.STOPPED: "stopped",
-}
 ACTIONS = {INSTALL: "install", STOP: "stop", BOOT: "previous"}
 _INNOCENT = (refusals.U_UNREACHED, refusals.U_POWER, refusals.U_STOPPED)  # a trial that ended so may be repeated
 
@@ -190,7 +178,7 @@ def progress(ordered: Ordered, said: NodeUpdate | None, now_s: int) -> Progress:
         return Progress(ordered.node, Verdict.OPEN, "ordered", reason="the node has not heard of it")
     if said.counter > ordered.counter:
         return Progress(ordered.node, Verdict.FAILED, "ordered", reason="another order took its place")
-    stage, reason = STAGES.get(said.stage, f"stage {said.stage}"), reason_of(said)
+    stage, reason = stage_name(said.stage), refusal(said.code, said.text)
     verdict = Verdict.OPEN
     if said.stage in update.FINAL:
         verdict = Verdict.DONE if ordered.action == STOP else Verdict.FAILED
@@ -205,12 +193,6 @@ def is_proved(ordered: Ordered, said: NodeUpdate) -> bool:
     """Whether the node proved, for this order, that it runs what it shall."""
     proved = said.proved
     return proved is not None and proved.nonce == ordered.nonce and proved.manifest == ordered.manifest
-
-
-def reason_of(said: NodeUpdate) -> str:
-    """The code that a node gave, and its own words."""
-    code = text(said.code) if said.code else ""
-    return f"{code}: {said.text}" if code and said.text else code or said.text
 
 
 def describe(one: Progress) -> str:
@@ -260,5 +242,6 @@ def require_done(plans: Sequence[Plan], found: Sequence[Progress]) -> None:
         raise TimedOutError(f"{which}: {why}", hint=hint)
     if failed:
         raise FleetError(f"{which}: {why}", hint=f"`fleet node show {node}` and `fleet node logs {node}` tell more")
-    hint = "--force tries it again all the same" if why == text(refusals.U_QUARANTINED) else f"`fleet node show {node}`"
+    again = why == text(refusals.U_QUARANTINED)
+    hint = "--force tries it again all the same" if again else f"`fleet node show {node}` tells what is known of it"
     raise NotAllowedError(f"{which}: {why}", hint=hint)

@@ -6,7 +6,7 @@ from typing import Any
 
 from fleet.commands import CODES, STATUS
 from fleet.export import quantity, scaled, symbol
-from protocol import messages, registry
+from protocol import messages, refusal_texts, registry, update
 from protocol.errors import DecodeError
 from protocol.records import FLAG_PASS, TQ_UPTIME, Event, Record
 from protocol.topics import parse
@@ -18,11 +18,24 @@ LEVELS = {
     messages.LOG_DEBUG: "debug",
 }
 PHASES = ("", "start", "end")
+STAGES = {
+    update.IDLE: "idle",
+    update.CHECKING: "checking",
+    update.DOWNLOADING: "downloading",
+    update.INSTALLING: "installing",
+    update.WAITING: "waiting",
+    update.TRIAL: "on trial",
+    update.CONFIRMED: "confirmed",
+    update.REFUSED: "refused",
+    update.FAILED: "failed",
+    update.REVERTED: "reverted",
+    update.STOPPED: "stopped",
+}
 
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that a node said. `what` is record, event, state, log, reply, refused, or the name of another topic."""
+    """One thing that a node said. `what` is record, event, state, log, reply, update or refused."""
 
     node: str
     what: str
@@ -38,7 +51,7 @@ def lines(topic: str, payload: bytes) -> Iterator[Line]:
     except DecodeError:
         return
     try:
-        yield from list(_READERS.get(name, _other)(node, name, payload))
+        yield from list(_READERS.get(name, _nothing)(node, name, payload))
     except DecodeError as error:
         yield Line(node, "refused", f"{name} of {len(payload)} bytes: {error}", {"topic": name, "reason": str(error)})
 
@@ -58,6 +71,17 @@ def event_fields(code: int, phase: int, attrs: Mapping[int, Any]) -> dict[str, A
 def level_name(level: int) -> str:
     """The name of a log level of RFC 5424."""
     return LEVELS.get(level, str(level))
+
+
+def stage_name(stage: int) -> str:
+    """How far an update is; a newer node may send stages that we do not know."""
+    return STAGES.get(stage, f"stage {stage}")
+
+
+def refusal(code: int, text: str) -> str:
+    """Why an update goes no further: what the code means, and the node's own words; "" for neither."""
+    means = refusal_texts.text(code) if code else ""
+    return ": ".join(filter(None, (means, text)))
 
 
 def _named(names: tuple[str, ...], attrs: Mapping[int, Any]) -> dict[str, Any]:
@@ -128,12 +152,23 @@ def _reply(node: str, _: str, payload: bytes) -> Iterator[Line]:
     yield Line(node, "reply", text, fields, reply.t or None)
 
 
-def _other(node: str, name: str, payload: bytes) -> Iterator[Line]:
-    yield Line(node, name, f"{len(payload)} bytes", {"bytes": len(payload)})
+def _ota(node: str, _: str, payload: bytes) -> Iterator[Line]:
+    said = update.Status.decode(payload)
+    text = f"order {said.counter} {stage_name(said.stage)}"
+    if said.total:
+        text += f" {said.done} of {said.total} bytes"
+    why = refusal(said.code, said.text)
+    fields = {row[1]: getattr(said, row[1]) for row in update.Status.FIELDS if row[1] != "proof"}
+    yield Line(node, "update", f"{text}: {why}" if why else text, fields, said.t or None)
+
+
+def _nothing(_node: str, _name: str, _payload: bytes) -> Iterator[Line]:
+    """Questions for blocks: thousands in an update, and nothing to people."""
+    yield from ()
 
 
 def _time(t: int, tq: int) -> int | None:
     return None if tq == TQ_UPTIME else t
 
 
-_READERS = {"tele": _tele, "event": _event, "state": _state, "log": _log, "reply": _reply}
+_READERS = {"tele": _tele, "event": _event, "state": _state, "log": _log, "reply": _reply, "ota": _ota}

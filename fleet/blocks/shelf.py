@@ -101,11 +101,11 @@ class Snapshot(Generic[T]):
 
 
 class Catalogue:
-    """The releases that were published, by digest and by manifest."""
+    """The releases that were published: by digest, and by product and manifest."""
 
     def __init__(self, releases: list[Published]) -> None:
         self.by_digest = {row.digest: row for row in releases}
-        self.by_manifest = {row.manifest: row for row in releases}
+        self.by_manifest = {(row.product, row.manifest): row for row in releases}
 
 
 class Shelf:
@@ -144,8 +144,7 @@ class Shelf:
             return Whole.held(release.envelope)
         if ask.what == update.BASE:
             return self._object(release.base) if release.base else None
-        runs = catalogue.by_manifest.get(ask.have)
-        return self._payload(release, runs if runs and runs.product == product else None)
+        return self._payload(release, catalogue.by_manifest.get((product, ask.have)))
 
     def close(self) -> None:
         """End what is being built, and close every file."""

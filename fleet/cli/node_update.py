@@ -113,7 +113,7 @@ def command(
             if not ids and count > 1:
                 confirm(f"Order {count} nodes to {_words(wish)}?", yes)
             orders = campaigns.order(session.store, session.config, plans, wish, actor(), out.now_s)
-        found = _watched(session, orders, options["timeout"] if options["wait"] else 0, out)
+        found = _watched(session, orders, options["timeout"] if options["wait"] else None, out)
         rows = [_row(one, orders.get(one.node), found.get(one.node), names) for one in plans]
     out.rows(UPDATES, rows, empty="No node fits.")
     if dry_run:
@@ -149,13 +149,13 @@ def _action(action: int) -> str:
 
 
 class _Names:
-    """What people call the program of a manifest."""
+    """What people call the program of a manifest: the id of its release, else the begin of its digest."""
 
     def __init__(self, store: "Store") -> None:
         self._names = {row.manifest: row.id for row in store.releases.all()}
 
     def of(self, manifest: bytes) -> str | None:
-        """The id of its release, else the begin of its digest."""
+        """The name; None when nobody knows what runs."""
         return self._names.get(manifest) or manifest.hex()[:12] or None
 
 
@@ -181,15 +181,17 @@ class _Step(NamedTuple):
     total: int
 
 
-def _watched(session: Session, orders: "Mapping[str, Ordered]", timeout_s: int, out: Output) -> "dict[str, Progress]":
-    """How the orders stand when all have ended, or after `timeout_s`; nothing when that is 0."""
+def _watched(
+    session: Session, orders: "Mapping[str, Ordered]", timeout_s: int | None, out: Output
+) -> "dict[str, Progress]":
+    """How the orders stand when all have ended, or after `timeout_s`; nothing when that is None."""
     from fleet import campaigns, status
 
     if not orders:
         return {}
     if not status.service_runs(session.store, out.now_s):
         out.note("The service does not run: the orders stay in the database until `fleet serve` sends them.")
-    if not timeout_s:
+    if timeout_s is None:
         return {}
     with _bars(list(orders), out) as tell:
         found = campaigns.watch(session.store, orders, timeout_s, tell)
@@ -296,18 +298,16 @@ def update_text(found: Mapping[str, Any]) -> str:
 
 
 def _ended(event: "EventView", names: _Names) -> dict[str, Any]:
-    from fleet.campaigns import STAGES
-    from protocol.refusal_texts import text
+    from fleet.tail import refusal, stage_name
 
     counter, stage, code, words, manifest = (event.attrs.get(key) for key in range(1, 6))
     known = manifest if isinstance(manifest, bytes) else b""
-    reason = text(code) if isinstance(code, int) and code else ""
     return {
         "time": moment(event.t_s if event.tq else event.received_ms // 1000),
         "order": counter,
-        "stage": STAGES.get(stage, f"stage {stage}") if isinstance(stage, int) else None,
+        "stage": stage_name(stage) if isinstance(stage, int) else None,
         "release": names.of(known),
-        "reason": f"{reason}: {words}" if reason and words else reason or words or "",
+        "reason": refusal(code if isinstance(code, int) else 0, words if isinstance(words, str) else ""),
         "code": code,
         "manifest": known,
     }
