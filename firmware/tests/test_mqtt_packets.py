@@ -23,8 +23,8 @@ def test_small_packets_to_the_byte():
     packets.puback(out, 0x1234)
     packets.pingreq(out)
     packets.disconnect(out)
-    packets.subscribe(out, 7, (b"a", b"b/c"))
-    assert drained(out) == b"\x40\x02\x12\x34\xc0\x00\xe0\x00\x82\x0c\x00\x07\x00\x01a\x01\x00\x03b/c\x01"
+    packets.subscribe(out, 7, ((b"a", 1), (b"b/c", 0)))
+    assert drained(out) == b"\x40\x02\x12\x34\xc0\x00\xe0\x00\x82\x0c\x00\x07\x00\x01a\x01\x00\x03b/c\x00"
 
 
 def test_publish_with_both_qualities_and_all_flags():

@@ -46,7 +46,7 @@ class Rig:
         self.store = Store(*payloads)
         self.queue = Queue()
         self.session = Session(
-            "n-1", ("up/state", b"gone"), ("down/cmd", "down/config"), (self.queue, self.store), TOPICS
+            "n-1", ("up/state", b"gone"), (("down/cmd", 1), ("down/block", 0)), (self.queue, self.store), TOPICS
         )
         self.window = window
         self.keepalive_s = keepalive_s
@@ -110,7 +110,7 @@ def test_a_new_session_subscribes_and_messages_flow_without_waiting_for_suback()
     assert rig.hear(CONNACK) == [NOTHING]
     packets = rig.out()
     assert kinds(packets) == [8, 3]
-    assert packets[0][4] == b"\x00\x08down/cmd\x01\x00\x0bdown/config\x01"
+    assert packets[0][4] == b"\x00\x08down/cmd\x01\x00\x0adown/block\x00"
     assert rig.hear(suback(packets[0][2], 1, 1)) == [UP]
 
 

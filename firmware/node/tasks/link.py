@@ -95,7 +95,7 @@ class Link:
         self._names = {topics.down(node, name).encode(): name for name in SUBSCRIBED}
         self._offline = State(online=False, boot=boot).encode()
         will = (topics.up(node, "state"), self._offline)
-        filters = tuple([topics.down(node, name) for name in SUBSCRIBED])
+        filters = tuple([(topics.down(node, name), topics.qos(name)) for name in SUBSCRIBED])
         table = {name: (topics.up(node, name).encode(), topics.qos(name)) for name in topics.UP}
         return Session(node, will, filters, (self._queue, source), table)
 

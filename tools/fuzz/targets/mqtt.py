@@ -18,7 +18,7 @@ _SIZE = 512  # of the parser's buffer, allocated once as on a node
 _PARSER = Parser(_SIZE)
 _PIECES = (1, 2, 3, 7, 50, 200)
 _TOPICS = {"reply": (b"lum/1/n-1/up/reply", 1), "log": (b"lum/1/n-1/up/log", 0)}
-_FILTERS = ("lum/1/n-1/down/cmd", "lum/1/n-1/down/config")
+_FILTERS = (("lum/1/n-1/down/cmd", 1), ("lum/1/n-1/down/config", 1))
 
 
 def seeds() -> "list[bytes]":
@@ -48,7 +48,7 @@ def _packet(random: "Random") -> bytes:
     elif how == 2:
         data = broker_bytes.suback(1 + random.below(2), 1, (0, 1, 0x80)[random.below(3)])
     elif how > 3:
-        topic = _FILTERS[random.below(2)] if random.below(4) else "t" * (1 + random.below(140))
+        topic = _FILTERS[random.below(2)][0] if random.below(4) else "t" * (1 + random.below(140))
         payload = random.data(random.below(8)) * (1 + random.below(100) if random.below(4) == 0 else 1)
         flags = (0, 0, 0, 1, 8, 9, 2, 4)[random.below(8)]
         data = broker_bytes.publish(topic, payload, random.below(3), flags)

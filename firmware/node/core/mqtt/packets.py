@@ -118,13 +118,13 @@ def puback(out: Output, packet_id: int) -> None:
     out.uint16(packet_id)
 
 
-def subscribe(out: Output, packet_id: int, filters: "tuple[bytes, ...]") -> None:
-    """SUBSCRIBE to all `filters` with QoS 1 (section 3.8)."""
-    out.head(SUBSCRIBE, 2, 2 + sum([3 + len(name) for name in filters]))
+def subscribe(out: Output, packet_id: int, filters: "tuple[tuple[bytes, int], ...]") -> None:
+    """SUBSCRIBE to all `filters`, each with its QoS (section 3.8)."""
+    out.head(SUBSCRIBE, 2, 2 + sum([3 + len(name) for name, _ in filters]))
     out.uint16(packet_id)
-    for name in filters:
+    for name, qos in filters:
         out.string(name)
-        out.byte(1)
+        out.byte(qos)
 
 
 def pingreq(out: Output) -> None:

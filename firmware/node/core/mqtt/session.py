@@ -47,13 +47,14 @@ class Flight:
 
 
 class Session:
-    """One client id. `sources` are asked for messages in their order; `topics` maps a message name to (topic, QoS)."""
+    """One client id. `filters` are (topic, QoS); `sources` are asked for messages in their order; `topics` maps a
+    message name to (topic, QoS)."""
 
     def __init__(
         self,
         client: str,
         will: "tuple[str, bytes]",
-        filters: "tuple[str, ...]",
+        filters: "tuple[tuple[str, int], ...]",
         sources: "tuple[Source, ...]",
         topics: "dict[str, tuple[bytes, int]]",
     ) -> None:
@@ -61,7 +62,7 @@ class Session:
         self.out = packets.Output()
         self._client = client.encode()
         self._will = (will[0].encode(), will[1])
-        self._filters = tuple([name.encode() for name in filters])
+        self._filters = tuple([(name.encode(), qos) for name, qos in filters])
         self._sources = sources
         self._topics = topics
         self._flights: "list[Flight]" = []
