@@ -23,6 +23,8 @@ OPERATIONS = {
     "outbox": "entries are kept, segments fill, batches are acknowledged, segments deleted",
     "eviction": "a full outbox gives up its oldest segment",
     "slot": "a new program is tried and confirmed, another is given up",
+    "update": "a release is fetched, unpacked, tried, confirmed, and proved",
+    "revert": "a release crashes on trial until the one before runs again",
     "boots": "restarts of all kinds are numbered and counted",
     "time": "the floor of the time and the anchors of boots are kept",
     "commands": "commands are remembered, run and answered",

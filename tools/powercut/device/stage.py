@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 LIVE = "/live"  # where the flash is mounted that is written
 CUT = "/cut"  # the one after a cut, meanwhile
 AGAIN = "/again"  # and the one after another cut in the boot after that
+PROOF_KEY = b"p" * 32  # of a node that trusts somebody
 
 
-def identity(kind: str, serial: int = 1) -> bytes:
-    """An identity document of usual size; the higher `serial` replaces the lower."""
+def identity(kind: str, serial: int = 1, root: bytes = b"") -> bytes:
+    """An identity document of usual size; the higher `serial` replaces the lower. `root` is whom it trusts."""
     return Identity(
         node=kind + "-1",
         kind=kind,
@@ -29,6 +30,8 @@ def identity(kind: str, serial: int = 1) -> bytes:
         key=bytes([0x80 + serial]) * 138,
         brokers=["broker.lumenair.test:8883"],
         ntp=["time.lumenair.test"],
+        root=root,
+        proof_key=PROOF_KEY if root else b"",
     ).encode()
 
 
@@ -58,7 +61,8 @@ class Stage:
         """The next run of the node."""
         return Run(self.root, self.facts, cause, memory)
 
-    def provision(self, kind: str) -> None:
+    def provision(self, kind: str, root: bytes = b"") -> None:
         """Make it a node of that kind; this is not what is being tested."""
-        self.files.write_atomic(PATH, identity(kind))
-        self.facts.settle("identity", identity(kind))
+        made = identity(kind, root=root)
+        self.files.write_atomic(PATH, made)
+        self.facts.settle("identity", made)

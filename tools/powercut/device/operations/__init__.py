@@ -6,6 +6,7 @@ from tools.powercut.device.operations.first import FirstBoot, Format
 from tools.powercut.device.operations.identity import Claim, Provisioning
 from tools.powercut.device.operations.operation import Operation
 from tools.powercut.device.operations.settings import Configuration
+from tools.powercut.device.operations.update import Revert, Update
 
 ALL: "dict[str, type[Operation]]" = {
     kind.NAME: kind
@@ -16,6 +17,8 @@ ALL: "dict[str, type[Operation]]" = {
         Outbox,
         Eviction,
         Slot,
+        Update,
+        Revert,
         Boots,
         Time,
         Commands,
