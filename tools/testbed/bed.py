@@ -39,7 +39,8 @@ _POLL_S = 0.1
 class Testbed:
     """A fleet in `directory` (new or empty), its nodes in the world of `world`, a link of its own for each.
 
-    `settings` go into fleet.toml over what the test bench needs there.
+    `settings` go into fleet.toml over what the test bench needs there; `found(config)` completes the fleet before it
+    has nodes, by a root that they trust.
 
     `async with` sets everything up but the nodes, and ends everything: no process outlives it.
     """
@@ -52,8 +53,10 @@ class Testbed:
         seats: Iterable[Seat],
         world: WorldClock,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        found: Callable[[Config], None] = lambda _: None,
     ) -> None:
         self._settings = settings or {}
+        self._found = found
         self.directory = directory
         self.seats = tuple(seats)
         self.world = world
@@ -93,6 +96,7 @@ class Testbed:
         plan = setup.plan(self.fleet_dir, values, self._world_s)
         plan.carry_out()
         self.config = plan.config
+        self._found(self.config)
         dns = await self.names.start(HOST)
         ntp = f"{TIME}:{(await self.times.start(HOST))[1]}"
         for seat in self.seats:
