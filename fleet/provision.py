@@ -94,13 +94,11 @@ class Provisioner:
         self._reload = reload or (lambda: control.reload(config))
         self._now_s = now_s
         self._authority = pki.Authority.load(config.ca_dir, pki.passphrase(config.pki))
-        self._proof_secret = proofs.secret_of(config)
-        self._root = signing.roots(config).document
 
     @property
     def takes_updates(self) -> bool:
         """Whether what is provisioned here trusts anybody's updates: without a root it never will."""
-        return bool(self._root)
+        return bool(signing.roots(self._config).document)
 
     def provision(self, *requests: Request) -> list[Identity]:
         """Make new nodes and admit them; what each needs in its flash comes back, and its key is kept nowhere else."""
@@ -109,12 +107,13 @@ class Provisioner:
 
     def _provision(self, requests: tuple[Request, ...], now: int) -> list[Identity]:
         self._refuse_used(requests)
+        trust = self._trust()
         issues = [self._authority.issue_node(request.node, self._config.pki.node_days, now) for request in requests]
         made = []
         for request, issued in zip(requests, issues, strict=True):
             node = Node(id=request.node, kind=request.kind, board=request.board, added_s=now, tags=request.tags)
             self._register.add(_certified(node, issued.cert, now))
-            made.append(self._identity(request, issued, now))
+            made.append(self._identity(request, issued, now, trust))
         self._apply()
         return made
 
@@ -125,11 +124,12 @@ class Provisioner:
         with _alone(self._config):
             now = self._now_s()
             old = self._accepted(request.node)
+            trust = self._trust()
             issued = self._authority.issue_node(request.node, self._config.pki.node_days, now)
             self._revoke(old, now)
             self._register.replace(_certified(replace(old, kind=request.kind, board=request.board), issued.cert, now))
             self._apply()
-            return self._identity(request, issued, now)
+            return self._identity(request, issued, now, trust)
 
     def retire(self, *nodes: str) -> None:
         """Trust these nodes no more: their certificates are revoked, and the broker ends their connections.
@@ -172,8 +172,13 @@ class Provisioner:
         _write(self._config, self._register)
         self._reload()
 
-    def _identity(self, request: Request, issued: pki.Issued, now: int) -> Identity:
+    def _trust(self) -> tuple[bytes, bytes]:
+        """(the newest root, b"" when there is none; the secret behind proof keys), before anything is registered."""
+        return signing.roots(self._config).document, proofs.secret_of(self._config)
+
+    def _identity(self, request: Request, issued: pki.Issued, now: int, trust: tuple[bytes, bytes]) -> Identity:
         nodes, boot0 = self._config.nodes, now // 60
+        root, secret = trust
         return Identity(
             node=request.node,
             kind=request.kind.value,
@@ -188,8 +193,8 @@ class Provisioner:
             wifi_psk=request.wifi_psk,
             tz=request.tz or nodes.tz,
             made=now,
-            root=self._root,
-            proof_key=proofs.key_of(self._proof_secret, request.node, boot0),
+            root=root,
+            proof_key=proofs.key_of(secret, request.node, boot0),
         )
 
 

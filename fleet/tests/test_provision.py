@@ -82,6 +82,19 @@ def test_a_node_trusts_the_root_of_its_fleet_and_has_a_key_of_its_own(case: Case
     assert type(other).decode(other.encode()) == other
 
 
+def test_a_fleet_that_lacks_its_proof_key_makes_no_node_but_retires_them(case: Case) -> None:
+    case.still.provision(Request("pole-1", Kind.AIR, "esp32"))
+    case.config.proof_key_file.unlink()
+    with pytest.raises(NotFoundError, match=r"proof\.key"):
+        case.still.provision(Request("pole-2", Kind.AIR, "esp32"))
+    with pytest.raises(NotFoundError, match=r"proof\.key"):
+        case.still.renew(Request("pole-1", Kind.AIR, "esp32"))
+    assert [node.id for node in case.register.all()] == ["pole-1"]
+    assert case.revoked() == []
+    case.still.retire("pole-1")
+    assert case.register.get("pole-1").standing is Standing.RETIRED
+
+
 def test_what_the_request_says_goes_before_the_configuration(case: Case) -> None:
     request = Request("pole-17", Kind.AIR, "esp32", brokers=("a:1", "b:2"), ntp=(), tz="UTC0")
     (identity,) = case.still.provision(request)
