@@ -353,20 +353,40 @@ def test_a_bootloader_that_goes_back_ends_the_trial():
     assert (node.status.stage, node.status.code) == (update.REVERTED, u.U_BASE_REVERTED)
 
 
-def test_between_two_pieces_of_work_nothing_of_it_stays_in_memory():
-    here = [name for name in sys.modules if name.startswith("node.core.update.") or name == "node.core.ed25519"]
-    kept = {name: sys.modules.pop(name) for name in here if name != "node.core.update.resident"}
+def loaded():
+    """The parts of the updater that are in memory."""
+    names = [name for name in sys.modules if name.startswith("node.core.update.") or name == "node.core.ed25519"]
+    return {name.split(".")[-1] for name in names}
+
+
+def test_between_two_pieces_of_work_nothing_of_it_stays_in_memory_and_never_all_of_it():
+    names = [name for name in sys.modules if name.startswith("node.core.update.") or name == "node.core.ed25519"]
+    kept = {name: sys.modules.pop(name) for name in names if name != "node.core.update.resident"}
+    for name in kept:
+        package, last = name.rsplit(".", 1)
+        delattr(sys.modules[package], last)
     try:
         manager = Manager()
         node = Node(manager)
-        node.order(manager, manager.campaign(manager.release(NEW)))
+        seen = {}
+
+        def look(node):
+            stage = node.status.stage if node.statuses else update.IDLE
+            seen[stage] = seen.get(stage, set()) | loaded()
+
+        node.order(manager, manager.campaign(manager.release(NEW)), until=look)
+        assert "install" not in seen[update.CHECKING]
+        assert seen[update.DOWNLOADING] == {"resident", "updater", "record", "job", "pull", "proof"}
+        assert seen[update.INSTALLING] == {"resident", "updater", "record", "job", "install", "payload", "proof"}
+        assert loaded() == {"resident"}
         node.start()
         assert len(node.resident.prove(b"1").mac) == 32
-        left = [name for name in sys.modules if name.startswith("node.core.update.")]
-        assert left == ["node.core.update.resident"]
-        assert "node.core.ed25519" not in sys.modules
+        assert loaded() == {"resident"}
     finally:
-        sys.modules.update(kept)
+        for name, module in kept.items():
+            sys.modules[name] = module
+            package, last = name.rsplit(".", 1)
+            setattr(sys.modules[package], last, module)
 
 
 def test_a_flash_that_refuses_is_said_and_leaves_the_node_as_it_was():

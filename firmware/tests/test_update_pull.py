@@ -239,7 +239,7 @@ def test_a_restart_costs_little_after_a_power_cut_and_much_after_anything_else()
             manager = Manager()
             manager.carry = lambda blocks: []
             node = Node(manager)
-            node.order(manager, manager.campaign(manager.release(NEW)), until=lambda node: node.steps > 9)
+            node.order(manager, manager.campaign(manager.release(NEW)), until=lambda node, asked=manager.asked: asked)
             for _ in range(most + more):
                 node.start(cause)
             manager.carry = lambda blocks: blocks

@@ -1,13 +1,13 @@
 """From a campaign that was taken to the pointer: fetch the release, check it, fetch the payload, install (SPEC 15.3).
 
 Begun anew after each reset. What is there already is not fetched again: a payload in part, a program in the other slot.
+What only one step needs is imported for that step: judging, fetching and installing are never in memory together.
 """
 
 from node.core import document
 from node.core.slots import digest
-from node.core.update import UpdateError, install, judge, trial
+from node.core.update import UpdateError
 from node.core.update import record as records
-from node.core.update.pull import Download, Memory, Partition, Pull
 from node.core.update.record import FORCE, NOW
 from protocol import refusals as u
 from protocol import trust
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from node.core.update.parts import Desk, Steps
-    from node.core.update.pull import Sink
+    from node.core.update.pull import Pull, Sink
     from protocol.trust import Release
 
     Fetching = Generator[int | bytes | None, None, Pull]
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 ATTEMPTS = 64  # cost of restarts (trial.py) after which an update is given up
 SLACK = 4096  # bytes by which a payload may be longer than what it unpacks to
 _SAY_MS = 10000  # between two reports of progress
+_JUDGING = ("node.core.update.judge", "node.core.ed25519", "node.core.sha512")
+_FETCHING = ("node.core.update.pull",)
+_INSTALLING = ("node.core.update.install", "node.core.update.payload", "protocol.manifest", "protocol.payload")
 
 
 class Superseded(Exception):
@@ -50,6 +53,7 @@ class Job:
             self._history(self._desk.guard.sequence_of(record.manifest))
         else:
             release = yield from self._release()
+            self._node.forget(_JUDGING)
         if record.manifest == self._node.slots.manifest:
             self._runs()
             return
@@ -65,6 +69,8 @@ class Job:
         record, trusted = self._record, self._desk.trusted
         if trusted is None:
             raise UpdateError(u.U_NO_ROOT)
+        from node.core.update import judge
+
         judge.history(trusted, self._desk.guard, record, record.manifest, sequence, record.flags & FORCE != 0)
 
     def _release(self) -> "Generator[int | bytes | None, None, Release]":
@@ -72,6 +78,9 @@ class Job:
         record, trusted = self._record, self._desk.trusted
         if trusted is None:
             raise UpdateError(u.U_NO_ROOT)
+        from node.core.update import judge
+        from node.core.update.pull import Memory
+
         sink = Memory()
         yield from self._pull(Ask(what=RELEASE, release=record.release), sink, Signed.MAX_SIZE)
         release = yield from judge.release(self._node, trusted, record.release, sink.data)
@@ -85,6 +94,8 @@ class Job:
 
     def _runs(self) -> None:
         """What is wanted runs already."""
+        from node.core.update import trial
+
         trial.kept(self._node, self._record)
         self._desk.save()
         self._desk.guard = document.load(self._node.files, records.GUARD_PATH, records.Guard)
@@ -92,6 +103,8 @@ class Job:
 
     def _is_there(self) -> "Generator[None, None, bool]":
         """True when the other slot holds the program, every file of it."""
+        from node.core.update import install
+
         node = self._node
         if digest(node.files, node.slots.spare) != self._record.manifest:
             return False
@@ -99,10 +112,15 @@ class Job:
 
     def _fetch(self, release: "Release") -> "Steps":
         """The payload, into a file."""
+        from node.core.update.pull import Download
+
         node, record, desk = self._node, self._record, self._desk
 
         def check(size: int) -> None:
+            from node.core.update import install
+
             fault = install.space_fault(node.files, node.slots.spare, release, size)
+            node.forget(_INSTALLING)
             if fault:
                 raise UpdateError(u.U_SPACE, fault)
 
@@ -117,10 +135,13 @@ class Job:
 
     def _install(self, release: "Release") -> "Steps":
         """The program into the other slot, the base image into the other partition."""
+        from node.core.update import install
+
         self._desk.enter(INSTALLING)
         if release.base_version and release.base_version != self._node.facts[2]:
             yield from self._image(release)
         node = self._node
+        node.forget(_FETCHING)
         yield from install.Installer(node.files, node.slots, release, records.DOWNLOAD).run()
 
     def _image(self, release: "Release") -> "Steps":
@@ -130,6 +151,8 @@ class Job:
             raise UpdateError(u.U_NO_PARTITION)
         if release.base_size > base.size:
             raise UpdateError(u.U_SPACE)
+        from node.core.update.pull import Partition
+
         sink = Partition(base, self._record, release.base_size, self._desk.save)
         pull = yield from self._pull(Ask(what=BASE, release=self._record.release), sink, release.base_size)
         if (yield from pull.digest()) != release.base:
@@ -152,6 +175,8 @@ class Job:
 
     def _pull(self, ask: Ask, sink: "Sink", limit: int) -> "Fetching":
         """Fetch, with an eye on what else comes."""
+        from node.core.update.pull import Pull
+
         desk, node = self._desk, self._node
         pull = Pull(node, ask, sink, limit, self._record.expires)
         for wish in pull.run():
@@ -159,8 +184,9 @@ class Job:
             if node.offered is not None and (yield from desk.consider()):
                 raise Superseded
             if ask.what >= PAYLOAD:
-                desk.done = sink.done
+                desk.done, desk.total = sink.done, sink.total
             if node.say or node.clock.uptime_ms() - desk.said_ms >= _SAY_MS:
                 desk.say()
-        desk.done = sink.done if ask.what >= PAYLOAD else 0
+        if ask.what >= PAYLOAD:
+            desk.done = sink.done
         return pull

@@ -66,6 +66,9 @@ if TYPE_CHECKING:
         def take(self) -> list[bytes]:
             """The blocks that came since it was called last."""
 
+        def forget(self, starts: tuple[str, ...]) -> None:
+            """Drop modules that are not needed any more, by how their names begin."""
+
         def park(self, payload: bytes, for_time: bool) -> None:
             """Come back to an offer later."""
 
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
         guard: Guard
         trusted: Trusted | None
         done: int
+        total: int
         said_ms: int
 
         def save(self) -> None:

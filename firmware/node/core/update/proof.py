@@ -41,7 +41,6 @@ def status(node: "Node", record: Record, guard: Guard, trusted: "Trusted | None"
         text=record.text,
         release=record.release,
         manifest=record.manifest,
-        total=record.total,
         boot=node.boot,
         t=node.clock.utc_s() or 0,
         proof=proof(node, guard, record.nonce) if confirmed else None,

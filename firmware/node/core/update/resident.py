@@ -91,7 +91,7 @@ class Resident:
         self._wanted = False
         self._parked: "bytes | None" = None  # an offer that waits, b"" for the campaign at work
         self._for_time = False  # it waits for the time, else for the end of a trial
-        self._own = _borrowed()  # what others need, too, and this file
+        self._own = _loaded(_BORROWED)  # what others need, too, and this file
 
     @property
     def busy(self) -> bool:
@@ -199,9 +199,9 @@ class Resident:
         self._wanted = True
         self.on_ready()
 
-    def _drop(self) -> None:
-        """Forget what was imported, unless `work` is at it. Whoever holds one of its objects keeps that one alive."""
-        names = [name for name in _borrowed() if name not in self._own] if self._blocks is None else []
+    def forget(self, starts: "tuple[str, ...]") -> None:
+        """Drop what was imported, by how names begin. Whoever holds one of its objects keeps that one alive."""
+        names = [name for name in _loaded(starts) if name not in self._own]
         for name in names:
             package, last = name.rsplit(".", 1)
             del sys.modules[name]
@@ -210,8 +210,12 @@ class Resident:
         if names:
             gc.collect()
 
+    def _drop(self) -> None:
+        """Forget everything, unless `work` is at it."""
+        if self._blocks is None:
+            self.forget(_BORROWED)
 
-def _borrowed() -> "list[str]":
-    """The modules of the updater that are in memory."""
+
+def _loaded(starts: "tuple[str, ...]") -> "list[str]":
     ours = [name for name in sys.modules if name[:5] in ("node.", "proto")]
-    return [name for name in ours if any(name.startswith(start) for start in _BORROWED)]
+    return [name for name in ours if any(name.startswith(start) for start in starts)]

@@ -48,7 +48,7 @@ class Updater:
         self.guard = document.load(node.files, GUARD_PATH, Guard)
         self.trusted = records.trusted(node.files, node.identity.root)
         self.said_ms = 0
-        self.done = 0
+        self.done = self.total = 0  # of what is being fetched
 
     def run(self) -> "Steps":
         """Yields as `Resident.work` does, until nothing is left to do."""
@@ -98,6 +98,7 @@ class Updater:
         self.said_ms = self.node.clock.uptime_ms()
         status = proof.status(self.node, self.record, self.guard, self.trusted)
         status.done = self.done
+        status.total = self.total or self.record.total
         self.node.publish(status.encode())
 
     def save(self) -> None:
@@ -247,7 +248,7 @@ class Updater:
         if not document.save(self.node.files, records.PATH, record):
             raise UpdateError(u.U_STORAGE)
         self.record = record
-        self.done = 0
+        self.done = self.total = 0
 
     def _stop(self, record: Record, stage: int) -> None:
         """Drop what is there. A program on trial is left at the next restart, and the one before says so."""
