@@ -176,6 +176,8 @@ def progress(ordered: Ordered, said: NodeUpdate | None, now_s: int) -> Progress:
         if now_s >= ordered.expires_s:
             return Progress(ordered.node, Verdict.FAILED, "ordered", reason="it expired before the node heard of it")
         return Progress(ordered.node, Verdict.OPEN, "ordered", reason="the node has not heard of it")
+    if said.counter > ordered.counter and said.stage == update.REFUSED:
+        return Progress(ordered.node, Verdict.OPEN, "ordered", reason="the node last spoke of an order that it refused")
     if said.counter > ordered.counter:
         return Progress(ordered.node, Verdict.FAILED, "ordered", reason="another order took its place")
     stage, reason = stage_name(said.stage), refusal(said.code, said.text)

@@ -146,7 +146,7 @@ class NodeUpdate:
     received_ms: int
     boot: int
     t_s: int  # 0 while the node did not know the time
-    counter: int  # of the campaign that it speaks of; 0 = it was given none
+    counter: int  # of the campaign that it speaks of, which it may just have refused; 0 = it was given none
     stage: int  # IDLE .. STOPPED of protocol.update
     done: int  # bytes
     total: int
@@ -157,4 +157,5 @@ class NodeUpdate:
     root: int  # version of its root; 0 = none
     floor: int  # sequence below which it refuses releases
     spare: bytes  # manifest in its other slot; empty = nothing that could be started
+    seen: int  # the greatest counter that it did not refuse
     proved: Proved | None = None

@@ -16,7 +16,7 @@ from protocol import cbor, topics
 from protocol.errors import DecodeError
 from protocol.messages import Heartbeat, Log, Reply, State
 from protocol.records import TQ_BOUND, TQ_RTC, TQ_UPTIME, Event
-from protocol.update import Proof, Status
+from protocol.update import REFUSED, Proof, Status
 
 AHEAD_S = 86400  # no clock is believed that is further in the future than this: TQ_AHEAD
 _MS = 1_000_000  # ns
@@ -81,7 +81,8 @@ class Sorter:
         t_s = min(status.t, received_ms // 1000)  # a clock that is ahead does not outrank what comes when it is right
         said = status.counter, status.stage, status.done, status.total, status.code, status.text
         about = status.release, status.manifest, status.root, status.floor, status.spare
-        rows.updates.append((node, received_ms, status.boot, t_s, *said, *about))
+        seen = 0 if status.stage == REFUSED else status.counter  # a counter that was refused is whoever's word
+        rows.updates.append((node, received_ms, status.boot, t_s, *said, *about, seen))
         proof = status.proof
         if proof is None or not proof.mac:
             return True

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, or_, select, update
+from sqlalchemy import Connection, Engine, and_, delete, insert, or_, select, update
 
 from fleet.errors import NotAllowedError
 from fleet.model import NodeUpdate, Ordered, Proved, Standing
@@ -68,7 +68,7 @@ class Campaigns:
         found = {}
         for node in nodes:
             stored = ordered[node].counter if node in ordered else 0
-            seen = said[node].counter if node in said else 0
+            seen = said[node].seen if node in said else 0
             found[node] = max(stored, min(seen, _COUNTER_MAX)) + 1
         return found
 
@@ -87,7 +87,8 @@ class Campaigns:
         joined = joined.outerjoin(schema.node_update, _UPDATE.node == _CAMPAIGN.node)
         joined = joined.outerjoin(schema.node_state, _STATE.node == _CAMPAIGN.node)
         delivery = _CAMPAIGN.sent_counter, _CAMPAIGN.sent_ms, _CAMPAIGN.sent, _STATE.online, _UPDATE.received_ms
-        behind = or_(_CAMPAIGN.sent_counter < _CAMPAIGN.counter, _UPDATE.counter < _CAMPAIGN.counter)
+        unheard = and_(_UPDATE.seen < _CAMPAIGN.counter, _UPDATE.counter != _CAMPAIGN.counter)  # nor refused
+        behind = or_(_CAMPAIGN.sent_counter < _CAMPAIGN.counter, unheard)
         query = select(*delivery, _NODE.id, *_ORDERED).select_from(joined)
         query = query.where(_NODE.standing == Standing.ACCEPTED.value, _CAMPAIGN.expires_s > now_s, behind)
         with reading(self._engine) as connection:

@@ -30,8 +30,8 @@ StateRow = tuple[int, bool, int, int, str, str, int, int, int, str, bool, str, b
 HealthRow = tuple[int, int, int, int, str]  # the columns of heartbeat
 Anchor = tuple[int, int, int, int]  # node, boot, UTC in seconds at its begin, time quality of that
 ReplyRow = tuple[int, int, str, bytes, int, str, int]  # status, code, text, result, replied_ms, id, node
-# node, received_ms, boot, t_s, counter, stage, done, total, code, text, release, manifest, root, floor, spare
-UpdateRow = tuple[int, int, int, int, int, int, int, int, int, str, bytes, bytes, int, int, bytes]
+# node, received_ms, boot, t_s, counter, stage, done, total, code, text, release, manifest, root, floor, spare, seen
+UpdateRow = tuple[int, int, int, int, int, int, int, int, int, str, bytes, bytes, int, int, bytes, int]
 ProvedRow = tuple[int, bytes, bytes, str, int, bytes, int]  # received_ms, nonce, manifest, slot, boot, base, node
 
 _INSERT = {
@@ -60,12 +60,15 @@ _REPLY = """UPDATE command SET status = ?1, code = ?2, text = ?3, result = ?4, r
     WHERE id = ?6 AND node = ?7 AND ((status <= 2 AND status < ?1) OR (status = 5 AND replied_ms IS NULL))"""
 # A Status may come twice, and after a later one: the later boot counts, within it the later time of the node (unknown
 # is earlier than known), then counter, stage and bytes. What is not heard of again for 15 min gives way, as above.
+# A refusal (stage 7) changes nothing on the node, and does not say all: floor and other slot are what they were.
 _UPDATE = """INSERT INTO node_update (node, received_ms, boot, t_s, counter, stage, done, total, code, text, "release",
-    manifest, root, floor, spare) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
+    manifest, root, floor, spare, seen) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (node) DO UPDATE SET
     received_ms = excluded.received_ms, boot = excluded.boot, t_s = excluded.t_s, counter = excluded.counter,
     stage = excluded.stage, done = excluded.done, total = excluded.total, code = excluded.code, text = excluded.text,
-    "release" = excluded."release", manifest = excluded.manifest, root = excluded.root, floor = excluded.floor,
-    spare = excluded.spare
+    "release" = excluded."release", manifest = excluded.manifest, root = excluded.root,
+    floor = CASE WHEN excluded.stage = 7 THEN node_update.floor ELSE excluded.floor END,
+    spare = CASE WHEN excluded.stage = 7 THEN node_update.spare ELSE excluded.spare END,
+    seen = CASE WHEN excluded.seen > node_update.seen THEN excluded.seen ELSE node_update.seen END
     WHERE (excluded.boot, excluded.t_s, excluded.counter, excluded.stage, excluded.done)
         >= (node_update.boot, node_update.t_s, node_update.counter, node_update.stage, node_update.done)
     OR excluded.received_ms >= node_update.received_ms + 900000"""

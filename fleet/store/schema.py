@@ -309,6 +309,7 @@ node_update = Table(
     Column("root", BigInteger, nullable=False),
     Column("floor", BigInteger, nullable=False),
     Column("spare", LargeBinary, nullable=False),
+    Column("seen", BigInteger, nullable=False),  # the greatest counter that it did not refuse
     Column("proved_ms", BigInteger),  # arrival of the newest proof that holds and answers a nonce of ours; null = none
     Column("proved_nonce", LargeBinary),
     Column("proved_manifest", LargeBinary),

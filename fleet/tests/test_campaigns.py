@@ -175,6 +175,10 @@ STANDS: dict[str, tuple[dict[str, Any] | None, Verdict, str, str]] = {
     "silence": (None, Verdict.OPEN, "ordered", "the node has not heard of it"),
     "an older order": ({"counter": 6}, Verdict.OPEN, "ordered", "the node has not heard of it"),
     "a newer order": ({"counter": 8}, Verdict.FAILED, "ordered", "another order took its place"),
+    "a refusal of what somebody else sent": (
+        {"counter": 1 << 31, "stage": update.REFUSED, "code": refusals.U_CAMPAIGN_FORGED},
+        Verdict.OPEN, "ordered", "the node last spoke of an order that it refused",
+    ),
     "on its way": ({"stage": update.DOWNLOADING}, Verdict.OPEN, "downloading", ""),
     "no time yet": (
         {"stage": update.CHECKING, "code": refusals.U_TIME}, Verdict.OPEN, "checking", text(refusals.U_TIME),

@@ -114,12 +114,25 @@ def test_a_clock_that_runs_ahead_does_not_outrank_what_comes_later(feed: Feed) -
     assert (said(feed).stage, said(feed).t_s) == (update.DOWNLOADING, NOW_S + 2)
 
 
+def test_a_refusal_changes_nothing_and_its_counter_is_whoevers_word(feed: Feed) -> None:
+    """A node that refuses an envelope says the counter that stands in it, and neither floor nor other slot."""
+    say(feed, counter=9, stage=update.CONFIRMED, floor=4, spare=MANIFEST)
+    forged = {"counter": 1000, "stage": update.REFUSED, "code": refusals.U_CAMPAIGN_FORGED, "root": 2}
+    say(feed, NOW_S + 1, t=NOW_S + 1, **forged)
+    found = said(feed)
+    assert (found.counter, found.stage, found.root) == (1000, update.REFUSED, 2)
+    assert (found.seen, found.floor, found.spare) == (9, 4, MANIFEST)
+    assert feed.store.campaigns.next_counters(["air-1"]) == {"air-1": 10}
+    say(feed, NOW_S + 2, t=NOW_S + 2, counter=9, floor=5, spare=b"")
+    assert (said(feed).floor, said(feed).spare) == (5, b"")
+
+
 def test_everything_that_a_node_says_is_kept(feed: Feed) -> None:
     text = {"code": refusals.U_HUNG, "text": "task light", "release": RELEASE, "manifest": MANIFEST}
     say(feed, NOW_S + 3, stage=update.REVERTED, done=5, total=9, root=2, floor=4, spare=NONCE * 2, **text)
     assert said(feed) == NodeUpdate(
         "air-1", (NOW_S + 3) * 1000, BOOT, NOW_S, 7, update.REVERTED, 5, 9, refusals.U_HUNG, "task light",
-        RELEASE, MANIFEST, 2, 4, NONCE * 2,
+        RELEASE, MANIFEST, 2, 4, NONCE * 2, 7,
     )  # fmt: skip
 
 
@@ -209,8 +222,11 @@ def test_a_campaign_is_retained_until_its_node_speaks_of_it(feed: Feed) -> None:
     say(feed, NOW_S + 31, counter=6)
     now_ms[0] += 31_000
     assert step() == 1, "the broker lost it"
-    say(feed, NOW_S + 32, t=NOW_S + 32)
-    now_ms[0] += 300_000
-    assert step() == 0
+    say(feed, NOW_S + 100, t=NOW_S + 100, counter=1000, stage=update.REFUSED)
+    now_ms[0] += 100_000
+    assert step() == 1, "what it refused was another one"
+    say(feed, NOW_S + 150, t=NOW_S + 150, stage=update.REFUSED)
+    now_ms[0] += 1000_000
+    assert step() == 0, "it refused this one, and would again"
     feed.store.campaigns.set([replace(ORDER, counter=8, expires_s=NOW_S + 1)])
     assert step() == 0, "expired before the broker was there"

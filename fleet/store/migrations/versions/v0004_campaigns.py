@@ -51,6 +51,7 @@ def _make_updates() -> None:
         sa.Column("root", sa.BigInteger, nullable=False),
         sa.Column("floor", sa.BigInteger, nullable=False),
         sa.Column("spare", sa.LargeBinary, nullable=False),
+        sa.Column("seen", sa.BigInteger, nullable=False),
         sa.Column("proved_ms", sa.BigInteger),
         sa.Column("proved_nonce", sa.LargeBinary),
         sa.Column("proved_manifest", sa.LargeBinary),
