@@ -116,7 +116,7 @@ def _combine(s: int, h: int, x: int, y: int) -> "Generator[None, None, Sum]":
         total = _double(total)
         for digits, multiples in work:
             if digits[at]:
-                total = _add(_point(total), multiples[digits[at] >> 1])
+                total = _add(_point(total), multiples, digits[at])
         if not at & 3:
             yield
     return total
@@ -139,16 +139,13 @@ def _digits(scalar: int) -> bytearray:
 
 
 def _multiples(start: "Sum") -> "list[Entry]":
-    """1, 3, 5, 7, -7, -5, -3, -1 times a point."""
-    twice = _entry(_point(_double(start)))
+    """1, 3, 5 and 7 times a point."""
+    twice = [_entry(_point(_double(start)))]
     found = []
     for _ in range(4):
         point = _point(start)
         found.append(_entry(point))
-        start = _add(point, twice)
-    for at in (3, 2, 1, 0):
-        minus, plus, t, z = found[at]
-        found.append((plus, minus, -t, z))
+        start = _add(point, twice, 1)
     return found
 
 
@@ -174,9 +171,14 @@ def _double(total: "Sum") -> "Sum":
     return e, _mul(z + z, z) - g, g, y + x
 
 
-def _add(point: "Point", entry: "Entry") -> "Sum":
+def _add(point: "Point", multiples: "list[Entry]", digit: int) -> "Sum":
+    """A point and the multiple that the digit stands for."""
     x, y, z, t = point
-    minus, plus, t2, z2 = entry
+    if digit < 8:
+        minus, plus, t2, z2 = multiples[digit >> 1]
+    else:
+        plus, minus, t2, z2 = multiples[7 - (digit >> 1)]
+        t2 = -t2
     a = _mul(y - x, minus)
     b = _mul(y + x, plus)
     c = _mul(t, t2)
