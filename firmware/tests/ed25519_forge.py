@@ -147,11 +147,10 @@ def stricter() -> dict[str, Row]:
     return rows
 
 
-def refused() -> dict[str, Row]:
-    """Refused by both."""
-    public, message, signature = signed(b"lamp")
+def _changed(public: bytes, message: bytes, signature: bytes) -> dict[str, Row]:
+    """A good signature with one thing wrong."""
     r, s = signature[:32], int.from_bytes(signature[32:], "little")
-    changed = {
+    return {
         "another message": (public, b"lamq", signature),
         "the message with a byte more": (public, message + b"\x00", signature),
         "no message": (public, b"", signature),
@@ -181,6 +180,12 @@ def refused() -> dict[str, Row]:
         "S with its highest bit": (public, message, joined(r, s | 1 << 255)),
         "S is L": signed(b"S", nonce=0)[:2] + (joined(encoded(NEUTRAL), L),),
     }
+
+
+def refused() -> dict[str, Row]:
+    """Refused by both."""
+    public, message, signature = signed(b"lamp")
+    changed = _changed(public, message, signature)
     for bit in (0, 100, 254, 255, 256, 300, 507, 511):
         flipped = int.from_bytes(signature, "little") ^ 1 << bit
         changed[f"bit {bit} of the signature"] = (public, message, flipped.to_bytes(64, "little"))
