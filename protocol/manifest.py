@@ -23,7 +23,6 @@ _UINT = 0  # major types of CBOR
 _ARRAY = 4
 _MAP = 5
 _WINDOW = 192  # bytes; a File takes at most 111
-_ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./"
 
 
 class PathError(DecodeError):
@@ -142,6 +141,7 @@ def _check(file: File, before: str) -> None:
 
 def is_inside(path: str) -> bool:
     """True for a path that names a file within the slot, other than the manifest."""
-    if path == PATH or not all(char in _ALPHABET for char in path):
-        return False
-    return all(part.strip(".") for part in path.split("/"))
+    for byte in path.encode():
+        if not (97 <= byte <= 122 or 45 <= byte <= 57 or 65 <= byte <= 90 or byte == 95):  # a-z -./0-9 A-Z _
+            return False
+    return path != PATH and all(part.strip(".") for part in path.split("/"))

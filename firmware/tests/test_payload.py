@@ -180,10 +180,15 @@ def test_a_fault_of_the_flash_is_none_of_the_payload():
 
 
 def test_long_work_is_done_in_pieces():
-    files = files_with(rig.payload(same(1)))
-    files.write_atomic("/a/big", b"x" * 10000)
-    sizes = []
-    decoder = Decoder(files, "a", rig.PATH)
-    steps = [None for _ in decoder.unpack("big", 10000, lambda view: sizes.append(len(view)))]
-    assert len(steps) == len(sizes) == 20
-    assert max(sizes) == 512
+    rows = {"one copy": (same(1), 512), "many operations": ((copy(1) + insert(b"x")) * 5000, 1)}
+    for sentence, row in rows.items():
+        stream, most = row
+        files = files_with(rig.payload(stream))
+        files.write_atomic("/a/big", b"x" * 10000)
+        sizes = []
+        most_at_once = before = 0
+        for _ in Decoder(files, "a", rig.PATH).unpack("big", 10000, lambda view, sizes=sizes: sizes.append(len(view))):
+            most_at_once = max(most_at_once, len(sizes) - before)
+            before = len(sizes)
+        assert (sum(sizes), max(sizes)) == (10000, most), sentence
+        assert most_at_once <= 1024 // (64 + most) + 1, sentence

@@ -65,6 +65,28 @@ def _most(size: int) -> int:
     return 0 if size <= _INLINE else (size + _USABLE - 1) // _USABLE
 
 
+class _Room:
+    """Blocks that a program may occupy at most, its folders included."""
+
+    def __init__(self, manifest_size: int) -> None:
+        self._count = _most(manifest_size)
+        self._folders = {"": 0}  # bytes of what is kept in each
+
+    def add(self, file: "File") -> None:
+        """One more file of it."""
+        self._count += _most(file.size)
+        kept = _ENTRY + len(file.path) + (file.size if file.size <= _INLINE else 0)
+        folder = file.path
+        while folder:
+            folder = folder[: max(folder.rfind("/"), 0)]
+            self._folders[folder] = self._folders.get(folder, 0) + kept
+            kept = 0  # it is in one of them only
+
+    def blocks(self) -> int:
+        """All of them together."""
+        return self._count + sum([_FOLDER_BLOCKS + kept // _FOLDER * 2 for kept in self._folders.values()])
+
+
 def is_whole(files: "FilesDoor", slot: str) -> "Generator[None, None, bool]":
     """True when the slot holds all that its manifest names, every byte of it. Yields as `Installer.run`."""
     folder = "/" + slot
@@ -122,7 +144,7 @@ class Installer:
         """
         try:
             yield from self._check()
-            yield from self._clear("")
+            yield from self._clear()
             yield from self._write()
         except manifest.PathError as error:
             raise UpdateError(U_PATH, str(error))
@@ -142,8 +164,10 @@ class Installer:
         decoder = Decoder(self._files, self._slots.running, self._path)
         try:
             yield from self._stage(decoder)
+            room = _Room(self._release.manifest_size)
             left = self._release.size
             for file in self._walk():
+                room.add(file)
                 left -= file.size
                 if left < 0:
                     raise UpdateError(U_OVERSIZE, file.path)
@@ -154,7 +178,7 @@ class Installer:
             decoder.end()
         finally:
             decoder.close()
-        self._need = self._blocks()
+        self._need = room.blocks()
         lack = _lack(self._files, self._slots.spare, self._need)
         if lack:
             raise UpdateError(U_SPACE, lack)
@@ -175,39 +199,30 @@ class Installer:
         if hashed.digest() != self._release.manifest:
             raise UpdateError(U_MIXED)
 
-    def _blocks(self) -> int:
-        """What the files of the staged manifest and their folders occupy at most."""
-        count = 0
-        folders = {"": 0}  # bytes of what is kept in each
-        for file in self._walk():
-            count += _most(file.size)
-            folder = _parent(file.path)
-            folders[folder] = folders.get(folder, 0) + _ENTRY + len(file.path) - len(folder)
-            if file.size <= _INLINE:
-                folders[folder] += file.size
-            while folder:
-                folder = _parent(folder)
-                folders[folder] = folders.get(folder, 0)
-        count += _most(self._release.manifest_size)
-        return count + sum([_FOLDER_BLOCKS + size // _FOLDER * 2 for size in folders.values()])
-
-    def _clear(self, folder: str) -> "Iterator[None]":
-        """Delete what does not belong into a folder of the slot; the slot's manifest before all else."""
-        if not folder:
-            self._files.remove(self._folder + "/" + manifest.PATH)
-        where = self._folder + "/" + folder if folder else self._folder
-        for name in self._files.folders(where):
-            yield from self._clear(folder + "/" + name if folder else name)
-            self._files.remove_folder(where + "/" + name)
-        sizes = {}
-        for file in self._walk():
-            if _parent(file.path) == folder:
-                sizes[file.path[len(folder) + 1 if folder else 0 :]] = file.size
+    def _clear(self) -> "Iterator[None]":
+        """Delete what does not belong into the slot; its manifest before all else."""
+        self._files.remove(self._folder + "/" + manifest.PATH)
+        wanted = self._walk()
+        file = next(wanted, None)
+        for path, size in self._tree(""):
+            while file is not None and file.path < path:
+                file = next(wanted, None)
+            if file is None or file.path != path or file.size != size:
+                self._files.remove(self._folder + "/" + path)
             yield
-        for name, size in self._files.scan(where):
-            if sizes.get(name) != size:
-                self._files.remove(where + "/" + name)
-                yield
+
+    def _tree(self, folder: str) -> "Iterator[tuple[str, int]]":
+        """(path, size) of the files in a folder of the slot, "" or with a "/" at its end, in the order of a manifest.
+        Folders that are empty by then are deleted."""
+        where = (self._folder + "/" + folder)[:-1]
+        rows = self._files.scan(where) + [(name + "/", 0) for name in self._files.folders(where)]
+        rows.sort()
+        for name, size in rows:
+            if name[-1] == "/":
+                yield from self._tree(folder + name)
+                self._files.remove_folder(where + "/" + name[:-1])
+            else:
+                yield folder + name, size
 
     def _write(self) -> "Iterator[None]":
         """Write what is not right yet, and the manifest last."""
@@ -261,8 +276,3 @@ class Installer:
             self._files.remove(STAGED)
         except OSError:
             pass  # it is written anew the next time
-
-
-def _parent(path: str) -> str:
-    """The folder of a path, "" for the slot itself."""
-    return path[: max(path.rfind("/"), 0)]

@@ -1,7 +1,7 @@
 """Unpacks a payload: the files of a program, from operations on the files of the program that runs (SPEC 16).
 
 What it gives is bounded by the sizes that it is asked for, which were signed; what it takes by fixed buffers: the
-window of the payload (1 to 4 KiB) and half a KiB. A fault of the payload is an UpdateError; OSError is the flash.
+window of the payload (1 to 4 KiB) and 768 bytes. A fault of the payload is an UpdateError; OSError is the flash.
 """
 
 from node.core.update import UpdateError
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from node.core.files import FilesDoor, ReadFile
 
     Put = Callable[[memoryview], object]
-    Fill = Callable[[memoryview], int]
 
-_PIECE = 512  # bytes that are moved at a time
+_WHOLE = 4  # beside the operations of the stream: a copy of all
+_PIECE = 512  # bytes that are copied at a time
+_AHEAD = 256  # bytes of the stream that are unpacked at a time
+_STINT = 1024  # work between two yields, in bytes moved; beginning an operation is as much work as _BEGIN bytes
+_BEGIN = 64
 _FAR = 0xFFFFFF  # no file is longer
 _EINVAL = 22  # what the interpreter's decoder says of bytes that are no deflate stream
 
@@ -32,7 +35,9 @@ class Decoder:
         self._files = files
         self._folder = "/{}/".format(slot)
         self._piece = memoryview(bytearray(_PIECE))
-        self._one = memoryview(bytearray(1))
+        self._ahead = memoryview(bytearray(_AHEAD))
+        self._at = self._end = 0  # what is unpacked and not used yet
+        self._work = 0
         self._same = 0  # files that are as they were, from the next one on
         self._packed = files.reader(path)
         head = bytearray(HEAD)
@@ -46,23 +51,20 @@ class Decoder:
         self._packed.close()
 
     def unpack(self, path: str, size: int, put: "Put | None") -> "Iterator[None]":
-        """Give the next file, of `size` bytes, to `put` piece by piece; None skips it. Yields after each piece."""
+        """Give the next file, of `size` bytes, to `put` piece by piece; None skips it. Yields every few ms."""
         if not size:
             return  # it has no operations
         kind, count = (SAME, self._same) if self._same else self._operation()
-        is_same = kind == SAME and count > 0 and path != manifest.PATH
         name = path
         if kind == SOURCE:
             name = yield from self._path_of(count)
             kind, count = self._operation()
-        source = _Source(self._files, self._folder + name)
+        elif kind == SAME and count and path != manifest.PATH:
+            self._same = count - 1
+            kind, count = _WHOLE, size
+        source = _Source(self._files, self._folder + name, put is not None)
         try:
-            if is_same:
-                self._same = count - 1
-                if put is not None:
-                    yield from self._move(source.read, size, put)
-            else:
-                yield from self._made(kind, count, size, source, put)
+            yield from self._make(kind, count, size, source, put)
         finally:
             source.close()
 
@@ -70,37 +72,38 @@ class Decoder:
         """After the last file: nothing may follow."""
         if self._same:
             raise UpdateError(U_PAYLOAD, "too many files")
-        if self._unpacked(self._one):
+        if self._at < self._end or self._unpack():
             raise UpdateError(U_OVERSIZE, "after the last file")
 
-    def _made(self, kind: int, count: int, left: int, source: "_Source", put: "Put | None") -> "Iterator[None]":
-        """A file of inserts and copies, of which the first is read already."""
+    def _make(self, kind: int, count: int, left: int, source: "_Source", put: "Put | None") -> "Iterator[None]":
+        """One file of `left` bytes from its operations, of which the first is read already."""
         while True:
-            if kind not in (INSERT, COPY) or not count:
-                raise UpdateError(U_PAYLOAD, "operation")
-            if count > left:
-                raise UpdateError(U_OVERSIZE, source.path)
+            self._check(kind, count, left)
             left -= count
-            if kind == INSERT:
-                source.at += count  # what was put in stands in the place of as many bytes
-                yield from self._move(self._unpacked, count, put)
-            else:
+            if kind == COPY:
                 far = self._varint()
                 source.at += -(far + 1 >> 1) if far & 1 else far >> 1
-                yield from self._move(source.read if put is not None else source.skip, count, put)
+            elif kind == INSERT:
+                source.at += count  # what is put in stands in the place of as many bytes
+            self._work += _BEGIN
+            while count:
+                view = self._inserted(count) if kind == INSERT else source.read(self._piece[: min(count, _PIECE)])
+                if put is not None:
+                    put(view)
+                count -= len(view)
+                self._work += len(view)
+                if self._work >= _STINT:
+                    self._work = 0
+                    yield
             if not left:
                 return
             kind, count = self._operation()
 
-    def _move(self, fill: "Fill", count: int, put: "Put | None") -> "Iterator[None]":
-        while count:
-            got = fill(self._piece[: min(count, _PIECE)])
-            if not got:
-                raise UpdateError(U_PAYLOAD, "ends early")
-            if put is not None:
-                put(self._piece[:got])
-            count -= got
-            yield
+    def _check(self, kind: int, count: int, left: int) -> None:
+        if kind in (SOURCE, SAME) or not count:
+            raise UpdateError(U_PAYLOAD, "operation")
+        if count > left:
+            raise UpdateError(U_OVERSIZE, "more than was signed")
 
     def _operation(self) -> "tuple[int, int]":
         value = self._varint()
@@ -109,34 +112,44 @@ class Decoder:
     def _varint(self) -> int:
         value = 0
         for shift in range(0, 7 * VARINT, 7):
-            if not self._unpacked(self._one):
-                raise UpdateError(U_PAYLOAD, "ends early")
-            value |= (self._one[0] & 0x7F) << shift
-            if self._one[0] < 0x80:
+            if self._at == self._end and not self._unpack():
+                break
+            byte = self._ahead[self._at]
+            self._at += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
                 return value
         raise UpdateError(U_PAYLOAD, "number")
 
-    def _unpacked(self, view: memoryview) -> int:
-        """Fill `view` with the next bytes of the stream; fewer at its end."""
+    def _inserted(self, count: int) -> memoryview:
+        """The next bytes of the stream, up to `count` of them."""
+        if self._at == self._end and not self._unpack():
+            raise UpdateError(U_PAYLOAD, "ends early")
+        start = self._at
+        self._at = min(self._end, start + count)
+        return self._ahead[start : self._at]
+
+    def _unpack(self) -> int:
+        """Unpack some more of the stream; 0 at its end."""
         try:
-            return self._stream.readinto(view) or 0
+            self._at, self._end = 0, self._stream.readinto(self._ahead) or 0
         except EOFError:
             raise UpdateError(U_PAYLOAD, "ends early")
         except OSError as error:
             if error.errno != _EINVAL:
                 raise
             raise UpdateError(U_PAYLOAD, "no deflate stream")
+        return self._end
 
     def _path_of(self, index: int) -> "Generator[None, None, str]":
         """The file of that number in the manifest of the program that runs; 0 is the manifest."""
         own = self._folder + manifest.PATH
-        at = 0
-        if index == at:
+        if not index:
             return manifest.PATH
         try:
             for file in manifest.walk(lambda offset, view: self._files.read_into(own, offset, view)):
-                at += 1
-                if at == index:
+                index -= 1
+                if not index:
                     return file.path
                 yield
         except DecodeError:
@@ -145,29 +158,33 @@ class Decoder:
 
 
 class _Source:
-    """A file of the program that runs. `at` is where the next copy begins unless that says otherwise."""
+    """A file of the program that runs. `at` is where the next copy begins unless that says otherwise; what `is_wanted`
+    is read, other copies are empty words."""
 
-    def __init__(self, files: "FilesDoor", path: str) -> None:
-        self.path = path
+    def __init__(self, files: "FilesDoor", path: str, is_wanted: bool) -> None:
         self.at = 0
         self._files = files
+        self._path = path
+        self._is_wanted = is_wanted
         self._file: "ReadFile | None" = None
 
-    def read(self, view: memoryview) -> int:
-        """Fill `view`; the number of bytes, 0 where there are none."""
-        if not 0 <= self.at <= _FAR:
-            return 0
-        if self._file is None:
-            if self._files.size(self.path) is None:
-                return 0
-            self._file = self._files.reader(self.path)
-        self._file.seek(self.at)
-        return self.skip(view[: self._file.readinto(view) or 0])
+    def read(self, view: memoryview) -> memoryview:
+        """The part of `view` that could be filled, which is not empty."""
+        count = len(view)
+        if self._is_wanted:
+            count = self._fill(view) if 0 <= self.at <= _FAR else 0
+            if not count:
+                raise UpdateError(U_PAYLOAD, "copy of nothing")
+        self.at += count
+        return view[:count]
 
-    def skip(self, view: memoryview) -> int:
-        """Go on by as much without reading it."""
-        self.at += len(view)
-        return len(view)
+    def _fill(self, view: memoryview) -> int:
+        if self._file is None:
+            if self._files.size(self._path) is None:
+                return 0
+            self._file = self._files.reader(self._path)
+        self._file.seek(self.at)
+        return self._file.readinto(view) or 0
 
     def close(self) -> None:
         """Close it."""
