@@ -17,7 +17,7 @@ from protocol.messages import RESET_POWER_ON
 from protocol.payload import FORMAT, INSERT, MAX_BITS
 from protocol.refusals import U_UNAVAILABLE
 from protocol.trust import Campaign, Product, Release, Role, Root, Signed
-from protocol.update import BASE, PAYLOAD, RELEASE, ROOT, Ask, Block, Status
+from protocol.update import BASE, CONFIRMED, PAYLOAD, RELEASE, ROOT, TRIAL, WAITING, Ask, Block, Status
 
 NOW_S = 1_800_000_000
 YEAR_S = 31_536_000
@@ -334,6 +334,21 @@ class Node:
         self.resident.offer(envelope)
         self.work(manager, **options)
         return self.status
+
+    def confirm(self, manager):
+        """The program on trial says so, and proves itself."""
+        self.resident.up()
+        self.work(manager)
+        assert self.status.stage == TRIAL, self.status
+        self.resident.confirm()
+        self.work(manager)
+        assert self.status.stage == CONFIRMED, self.status
+
+    def update(self, manager, program):
+        """A whole update to `program`, up to its confirmation."""
+        assert self.order(manager, manager.campaign(program)).stage == WAITING, self.status
+        self.start()
+        self.confirm(manager)
 
     @property
     def status(self):

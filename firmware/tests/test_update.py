@@ -9,24 +9,6 @@ from protocol import refusals as u
 from protocol.messages import RESET_POWER_ON
 
 
-def updated(manager, program, node=None):
-    """A node that has confirmed `program`."""
-    node = node or Node(manager)
-    assert node.order(manager, manager.campaign(program)).stage == update.WAITING, node.status
-    node.start()
-    confirmed(node, manager)
-    return node
-
-
-def confirmed(node, manager):
-    node.resident.up()
-    node.work(manager)
-    assert node.status.stage == update.TRIAL, node.status
-    node.resident.confirm()
-    node.work(manager)
-    assert node.status.stage == update.CONFIRMED, node.status
-
-
 def test_an_update_is_fetched_tried_confirmed_and_proved():
     manager = Manager()
     node = Node(manager)
@@ -42,7 +24,7 @@ def test_an_update_is_fetched_tried_confirmed_and_proved():
     ]
     assert node.start() == "b"
     assert not node.resident.ready
-    confirmed(node, manager)
+    node.confirm(manager)
     status = node.status
     assert (status.floor, status.release, status.spare) == (2, program.digest, node_manifest(node, "a"))
     proof = status.proof
@@ -110,7 +92,8 @@ def test_a_forged_campaign_in_the_middle_of_the_work_does_not_disturb_it():
 def test_what_runs_already_is_confirmed_at_once():
     manager = Manager()
     program = manager.release(NEW)
-    node = updated(manager, program)
+    node = Node(manager)
+    node.update(manager, program)
     asked = len(manager.asked)
     status = node.order(manager, manager.campaign(program))
     assert (status.stage, status.counter, status.proof.nonce) == (update.CONFIRMED, 2, b"\x02" * 16)
@@ -133,12 +116,13 @@ def test_a_newer_campaign_takes_the_place_of_one_at_work():
 
 def test_the_other_slot_starts_again_without_a_download():
     manager = Manager()
-    node = updated(manager, manager.release(NEW))
+    node = Node(manager)
+    node.update(manager, manager.release(NEW))
     before, asked = node_manifest(node, "a"), len(manager.asked)
     status = node.order(manager, manager.boot(before))
     assert (status.stage, status.manifest, len(manager.asked)) == (update.WAITING, before, asked)
     assert node.start() == "a"
-    confirmed(node, manager)
+    node.confirm(manager)
     assert node.status.proof.manifest == before
     rows = {"a program that is not there": bytes(32), "no program": b""}
     for sentence, wanted in rows.items():
@@ -260,61 +244,6 @@ def test_an_update_at_work_waits_for_the_time_after_a_reset():
     assert (node.status.stage, node.status.code) == (update.WAITING, u.U_NONE)
 
 
-ROLES_2 = {"root": (1, ["root 2"]), "build": (1, ["build"]), "campaign": (1, ["online 2"])}
-ROLES_3 = {"root": (1, ["root 3"]), "build": (1, ["build 3"]), "campaign": (1, ["online 2"])}
-
-
-def test_a_node_that_was_away_follows_the_chain_of_roots():
-    manager = Manager()
-    node = updated(manager, manager.release(NEW, sequence=7, floor=7))
-    manager.counter = 0  # whoever has the new key begins to count anew
-    manager.rotate(ROLES_2)
-    manager.rotate(ROLES_3)
-    program = manager.release(OLD, sequence=1, by=["build 3"])
-    status = node.order(manager, manager.campaign(program, by=["online 2"]))
-    assert (status.stage, status.code, status.root) == (update.WAITING, u.U_NONE, 3)
-    assert [ask.version for ask in manager.asked if ask.what == update.ROOT] == [2, 3]
-    node.start()
-    assert node.order(manager, manager.campaign(program, by=["online 2"])).root == 3
-    assert len([ask for ask in manager.asked if ask.what == update.ROOT]) == 2
-
-
-def test_floor_and_counter_begin_anew_with_the_keys_that_they_guard_and_not_before():
-    manager = Manager()
-    node = updated(manager, manager.release(NEW, sequence=7, floor=7))
-    manager.rotate({"root": (1, ["root 2"]), "build": (1, ["build"]), "campaign": (1, ["online"])})
-    status = node.order(manager, manager.campaign(manager.release(OLD, sequence=6)))
-    assert (status.root, status.code, status.stage) == (2, u.U_ROLLBACK, update.REFUSED)
-    status = node.order(manager, manager.campaign(manager.release(OLD, sequence=8), counter=1))
-    assert status.code == u.U_CAMPAIGN_REPLAYED
-    manager.rotate({"root": (1, ["root 2"]), "build": (1, ["build 3"]), "campaign": (1, ["online"])})
-    node.time.sleep(60000)
-    status = node.order(manager, manager.campaign(manager.release(OLD, sequence=6, by=["build 3"])))
-    assert (status.root, status.code, status.stage, status.floor) == (3, u.U_NONE, update.WAITING, 0)
-    status = node.order(manager, manager.campaign(manager.release(OLD, sequence=5, by=["build 3"]), counter=2))
-    assert status.code == u.U_CAMPAIGN_REPLAYED
-
-
-def test_a_hint_that_brings_no_root_is_worth_nothing():
-    manager = Manager()
-    node = Node(manager)
-    status = node.order(manager, manager.campaign(manager.release(NEW), hint=9))
-    assert (status.stage, status.root) == (update.WAITING, 1)
-
-
-def test_a_board_of_another_fleet_does_not_use_what_the_last_one_left():
-    manager = Manager()
-    node = Node(manager)
-    manager.rotate(ROLES_2)
-    node.order(manager, manager.campaign(manager.release(NEW), by=["online 2"]))
-    assert node.status.root == 2
-    other = Manager({"root": (1, ["their root"]), "build": (1, ["their build"]), "campaign": (1, ["theirs"])})
-    node.identity.root = other.document
-    node.start()
-    status = node.order(other, other.campaign(other.release(OLD, by=["their build"]), by=["theirs"]))
-    assert (status.root, status.code, status.counter) == (1, u.U_NONE, 1)
-
-
 def test_a_base_image_goes_with_its_program():
     manager = Manager()
     image = bytes(range(256)) * 40
@@ -326,7 +255,7 @@ def test_a_base_image_goes_with_its_program():
     assert node.order(manager, manager.campaign(program)).stage == update.WAITING
     assert base.data[: len(image)] == image
     assert (node.start(), base.label, base.good) == ("b", "ota_1", "ota_0")
-    confirmed(node, manager)
+    node.confirm(manager)
     assert (base.good, node.status.proof.base) == ("ota_1", manifest.digest(image))
     program = manager.release(dict(OLD, more=b"x"), sequence=3, **values)
     program.base = image[:-1] + b"?"
