@@ -106,9 +106,9 @@ class Node:
         found: int = (await self.order("status"))["resets"]
         return found
 
-    async def ask(self) -> dict[str, Any]:
-        """Where the node stands now: `ask` of tools/testbed/probe.py."""
-        return await self.order("probe")
+    async def ask(self, **values: Any) -> dict[str, Any]:
+        """Where the node stands now: `ask` of tools/testbed/probe.py, which can do a few things as well."""
+        return await self.order("probe", **values)
 
     async def leap(self, seconds: int, patience_s: float) -> None:
         """Let `seconds` pass for the node as fast as it can; returns when they have."""

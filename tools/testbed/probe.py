@@ -5,6 +5,7 @@ lose. Under MicroPython, beside the node's program, which does not know of it.
 """
 
 import asyncio
+import os
 import struct
 
 TYPE_CHECKING = False
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LEDGER = ">IIB"  # boot, seq, class
+_BALLAST = "/ballast"
 _STREAMS = 2  # that the program always waits for: its console, and orders from outside
 
 
@@ -58,10 +60,15 @@ def _waits(link: "Any") -> bool:
 
 
 def ask(board: "Any", values: "dict[str, Any]") -> "dict[str, Any]":
-    """Where the node stands."""
+    """Where the node stands. {"lose": n}: it hears no n-th block of an update; {"leave": n}: its file system has room
+    for n bytes, by a file that {"leave": 0} takes away."""
     application = board.app
     if application is None:
         raise ValueError("the node does not run")
+    if "lose" in values:
+        _lose(application.link.handlers, values["lose"])
+    if "leave" in values:
+        _fill(values["leave"])
     return {
         "boot": application.boots.boot,
         "seq": application.journal.seq,
@@ -71,3 +78,24 @@ def ask(board: "Any", values: "dict[str, Any]") -> "dict[str, Any]":
         "idle": application.link.idle,
         "utc_s": application.clock.utc_s(),
     }
+
+
+def _lose(handlers: "dict[str, Any]", every: int) -> None:
+    keep, count = handlers["block"], [0]
+
+    def heard(payload: bytes) -> None:
+        count[0] += 1
+        if count[0] % every:
+            keep(payload)
+
+    handlers["block"] = heard
+
+
+def _fill(leave: int) -> None:
+    if not leave:
+        os.remove(_BALLAST)
+        return
+    size, _, _, free = os.statvfs("/")[:4]
+    with open(_BALLAST, "wb") as file:
+        for _ in range(free - leave // size):
+            file.write(bytes(size))

@@ -1,4 +1,4 @@
-"""Acceptance of updates, end to end: our own firmware, real service, broker and esptool, nodes under real MicroPython."""
+"""Acceptance of updates, end to end: our own firmware, real service and broker, nodes under real MicroPython."""
 
 import asyncio
 import sqlite3
@@ -113,7 +113,7 @@ async def all_are(bed: Testbed, wanted: int, *nodes: str) -> None:
     assert await bed.until(are, PATIENCE_S), (said(bed), consoles(bed))
 
 
-def press_all(press: Press) -> None:
+def press_bad(press: Press) -> None:
     """A good release, and each bad one."""
     press.release("9.1.0", {})
     for at, (_, file, old, new, _, _) in enumerate(BAD.values()):
@@ -141,4 +141,4 @@ def test_a_release_is_proved_and_each_bad_one_reverts_by_itself_and_says_why(tmp
             assert words in last["reason"], what
         assert await bed.until(lambda: not bed.account().lost, PATIENCE_S)
 
-    with_bed(tmp_path, tuple(Seat(node, "air", "esp32_air", seed=7) for node in BAD), press_all, check)
+    with_bed(tmp_path, tuple(Seat(node, "air", "esp32_air", seed=7) for node in BAD), press_bad, check)
