@@ -189,15 +189,19 @@ def release_of(new: Program) -> trust.Release:
 class Node:
     """The flash of a node in a file, and MicroPython with the modules of a board."""
 
-    def __init__(self, modules: Path, directory: Path) -> None:
-        self._modules = modules
+    def __init__(self, directory: Path, cache: Path | None = None) -> None:
+        self._modules = directory / "modules"
         self._directory = directory
+        probe = {"update_probe.py": Path(update_probe.__file__)}
+        for path, data in firmware.load(cache=cache, product=PRODUCT, extra=probe).slot.items():
+            file = self._modules / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
         self._flash = b""
         secret = Ed25519PrivateKey.from_private_bytes(bytes(32))
         message = cose.to_be_signed(cose.protected(trust.RELEASE_TYPE, _DIGEST), _DIGEST)
         self.signature = (secret.public_key().public_bytes_raw(), message, secret.sign(message))
         public, _, signature = self.signature
-        directory.mkdir()
         (directory / update_probe.SIGNATURE).write_bytes(public + signature + message)
 
     def offer(self, old: Program | None, new: Program) -> None:
@@ -212,9 +216,9 @@ class Node:
         """The words that do a job; an installation begins on the flash that was offered, all else goes on with it."""
         if job == "install":
             (self._directory / update_probe.FLASH).write_bytes(self._flash)
-        probe = str(ROOT / "tools" / "update_probe.py")
-        words = [micropython(), "-X", f"heapsize={heap}", probe]
-        return [*words, str(self._modules), str(self._directory), job, str(times)]
+        call = f"import sys; sys.path.insert(0, {str(self._modules)!r}); import update_probe as probe; "
+        call += f"probe.main({str(self._directory)!r}, {job!r}, {times})"
+        return [micropython(), "-X", f"heapsize={heap}", "-c", call]
 
     def run(self, job: str, times: int = 1, heap: int = HEAP) -> dict[str, int]:
         """The FIGURES of a job, or nothing when the heap is too small."""
@@ -267,19 +271,13 @@ class Node:
         }
 
 
-def on_node(scratch: Path, changes: Mapping[str, tuple[Program, Program]]) -> dict[str, Any]:
+def on_node(scratch: Path, here: Program, changes: Mapping[str, tuple[Program, Program]]) -> dict[str, Any]:
     """The figures of a node that verifies and installs."""
-    found = firmware.load(cache=scratch / "mpy", product=PRODUCT)
-    modules = scratch / "modules"
-    for path, data in found.slot.items():
-        file = modules / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(data)
-    node = Node(modules, scratch / "node")
+    node = Node(scratch / "node", scratch / "mpy")
     counter = Counter()
     assert counter.run(*node.signature)
     work = {"multiplications": sum(counter.steps), "steps": len(counter.steps), "longest": max(counter.steps)}
-    node.offer(None, program(found))
+    node.offer(None, here)
     installs = {"full": node.figures("install", "hash_program", 1, 1)}
     for name in (CHANGES[0].name, CHANGES[-1].name):
         if name in changes:
@@ -309,7 +307,7 @@ def report() -> dict[str, Any]:
             "bound_pc": BOUND_PC,
             "wire": {"documents": documents(release_of(here)), "changes": wire},
             "node_heap": HEAP,
-            "node": on_node(scratch, pairs),
+            "node": on_node(scratch, here, pairs),
         }
 
 

@@ -1,13 +1,12 @@
 """A job of an update, done once or more under MicroPython for tools/bench_update.py.
 
-`micropython tools/update_probe.py MODULES DIRECTORY JOB TIMES` prints FIGURES: the bytes that the compiled modules in
-MODULES keep allocated once they are imported, then, of all times together, microseconds and what was done with flash.
-DIRECTORY holds what it is done with: SIGNATURE (public key, signature, message), and FLASH, the LittleFS of a node that
-runs slot a, with a payload and the Release that it is of.
+Compiled as a module of the node, so that nothing but the job takes memory. `main` prints FIGURES: the bytes that what a
+job imports keeps allocated, then, of all times together, microseconds and what was done with flash.
+`directory` holds what it is done with: SIGNATURE (public key, signature, message), and FLASH, the LittleFS of a node
+that runs slot a, with a payload and the Release that it is of.
 """
 
 import gc
-import sys
 import time
 
 TYPE_CHECKING = False
@@ -22,7 +21,6 @@ FLASH = "flash.bin"
 SIGNATURE = "signature.bin"
 PAYLOAD = "/data/update.bin"  # within FLASH, as RELEASE
 RELEASE = "/data/release.cbor"
-MEMORY = 60  # protocol.refusals.U_MEMORY, which no compiled module has under its name
 _ROOT = "/node"
 _BLOCK = 4096
 _PIECE = 512  # bytes, as the node hashes
@@ -116,6 +114,7 @@ def install(directory: str) -> "Job":
     from node.core.slots import Slots
     from node.core.update import UpdateError
     from node.core.update.install import Installer
+    from protocol.refusals import U_MEMORY
     from protocol.trust import Release
 
     files, flash = mounted(directory)
@@ -125,7 +124,7 @@ def install(directory: str) -> "Job":
         try:
             finish(Installer(files, Slots(files, "a"), release, PAYLOAD).run())
         except UpdateError as error:
-            if error.code == MEMORY:
+            if error.code == U_MEMORY:
                 raise MemoryError  # noqa: B904 - MicroPython would only warn
             raise
 
@@ -169,9 +168,8 @@ JOBS = {
 }
 
 
-def main(modules: str, directory: str, name: str, times: int) -> None:
-    """Do the job and print the figures."""
-    sys.path.insert(0, modules)
+def main(directory: str, name: str, times: int) -> None:
+    """Do a job so many times and print the figures."""
     gc.collect()
     empty = gc.mem_alloc()  # type: ignore[attr-defined]
     job, flash = JOBS[name](directory)
@@ -184,7 +182,3 @@ def main(modules: str, directory: str, name: str, times: int) -> None:
     us = time.ticks_diff(time.ticks_us(), begin)  # type: ignore[attr-defined]
     after = (flash.read, flash.written, flash.erased) if flash else (0, 0, 0)
     print(kept, us, *[now - then for now, then in zip(after, before)])  # noqa: B905 - MicroPython knows no strict
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]))
