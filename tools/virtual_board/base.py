@@ -13,12 +13,12 @@ from pathlib import Path
 from tools.interpreter import version
 from tools.virtual_board import image, partitions
 from tools.virtual_board.boot import physical_size
-from tools.virtual_board.chips import CHIPS, Chip
+from tools.virtual_board.chips import CHIPS, MEGABYTE, Chip
 from tools.virtual_board.partitions import Partition
 
 APP_SIZE = 256 << 10  # bytes of the app by default; a real one has about 1 700 000
 _APP_AT = 0x10000
-_SLOT = 0x180000
+_SLOTS = {False: 0x180000, True: 0x270000}  # by whether the flash has 8 MB
 _FACTORY = 0x1F0000
 _DESCRIPTION = struct.Struct("<II8s32s32s16s16s32s32s80s")  # esp_app_desc_t
 _DESCRIPTION_MAGIC = 0xABCD5432
@@ -34,17 +34,23 @@ _ADDRESSES = {
 
 
 def rows(flash_size: int, ota: bool) -> list[Partition]:
-    """MicroPython's tables: one app and no `vfs` row, or two slots (its partitions-4MiB.csv, -4MiB-ota.csv)."""
+    """MicroPython's tables: one app and no `vfs` row, or two slots (its partitions-4MiB, 4MiB-ota and 8MiB-ota)."""
     nvs = Partition("nvs", partitions.DATA, partitions.NVS, 0x9000, 0x4000 if ota else 0x6000)
     phy = Partition("phy_init", partitions.DATA, 1, 0xF000, 0x1000)
     if not ota:
         return [nvs, phy, Partition("factory", partitions.APP, partitions.FACTORY, _APP_AT, _FACTORY)]
+    room = _room(flash_size, ota)
     slots = [
-        Partition(f"ota_{number}", partitions.APP, partitions.OTA_0 + number, _APP_AT + number * _SLOT, _SLOT)
+        Partition(f"ota_{number}", partitions.APP, partitions.OTA_0 + number, _APP_AT + number * room, room)
         for number in range(2)
     ]
     vfs = Partition("vfs", partitions.DATA, partitions.FAT, slots[-1].end, flash_size - slots[-1].end)
     return [nvs, Partition("otadata", partitions.DATA, partitions.OTADATA, 0xD000, 0x2000), phy, *slots, vfs]
+
+
+def _room(flash_size: int, ota: bool) -> int:
+    """Bytes of an app partition."""
+    return _SLOTS[flash_size >= 8 * MEGABYTE] if ota else _FACTORY
 
 
 def base_image(chip: str, flash_size: str = "4MB", ota: bool = False, size: int = APP_SIZE) -> bytes:
@@ -56,7 +62,7 @@ def base_image(chip: str, flash_size: str = "4MB", ota: bool = False, size: int 
         raise ValueError(f"chip {chip}: one of {', '.join(CHIPS)}")
     what = CHIPS[chip]
     bytes_of_flash = physical_size(flash_size)
-    room = _SLOT if ota else _FACTORY
+    room = _room(bytes_of_flash, ota)
     if not 4096 <= size <= room - 4096:
         raise ValueError(f"an app of {size} bytes: from 4096 to {room - 4096}")
     start = what.bootloader_at
@@ -70,8 +76,11 @@ def _bootloader(chip: Chip, flash_size: int) -> bytes:
     return image.build(chip.image_id, flash_size, address, [(address, _filling(8192, chip.image_id))])
 
 
-def app_image(chip: Chip, flash_size: int, size: int, micropython_version: str = "") -> bytes:
-    """An app image that says it is MicroPython `micropython_version` (default: the one of this computer)."""
+def app_image(chip: Chip, flash_size: int, size: int, micropython_version: str = "", entry: int | None = None) -> bytes:
+    """An app image that says it is MicroPython `micropython_version` (default: the one of this computer).
+
+    One whose `entry` is not in its code panics as soon as it is started.
+    """
     _, data_at, code_at = _ADDRESSES[chip.name]
     description = _DESCRIPTION.pack(
         _DESCRIPTION_MAGIC,
@@ -87,7 +96,9 @@ def app_image(chip: Chip, flash_size: int, size: int, micropython_version: str =
     )
     code = _filling(2048, chip.image_id + 1)
     data = description + _filling(size - len(description) - len(code), chip.image_id + 2)
-    return image.build(chip.image_id, flash_size, code_at, [(data_at, data), (code_at, code)])
+    return image.build(
+        chip.image_id, flash_size, code_at if entry is None else entry, [(data_at, data), (code_at, code)]
+    )
 
 
 def _filling(size: int, seed: int) -> bytes:

@@ -213,6 +213,10 @@ class Board:
             return
         self._say_lines(self.chip.boot.loaded)
         self.boots += 1
+        if not found.starts:
+            self._say(_PANIC)
+            self._retry(Cause.SOFTWARE)
+            return
         self.program = program = self._make_program(self._setup_now(found), self._from_program, self._ended)
         self._enter(State.APP)
         await program.start(MACHINE_CAUSE[cause])

@@ -53,10 +53,12 @@ class BootError(Exception):
 
 @dataclass(frozen=True)
 class Boot:
-    """The program that is started: its partition, and all of them as MicroPython sees them."""
+    """The program that is started: its partition, and all of them as MicroPython sees them; `starts`: it gets as far
+    as its first instruction."""
 
     app: Partition
     partitions: list[Partition]
+    starts: bool
 
 
 def first_lines(chip: Chip, cause: Cause, download: bool) -> str:
@@ -86,17 +88,17 @@ def load(chip: Chip, flash: FlashChip) -> Boot:
             "E (30) boot: Failed to verify partition table",
             "E (32) boot: load partition table error!",
         ) from None
-    app = _choose(chip, flash, table)
+    app, starts = _choose(chip, flash, table)
     if bootloader.flash_size > flash.size:
         raise BootError(
             *chip.boot.loaded,
             f"E (60) spi_flash: Detected size({flash.size >> 10}k) smaller than the size in the binary image "
             f"header({bootloader.flash_size >> 10}k). Probe failed.",
         )
-    return Boot(app, partitions.with_vfs(table, flash.size))
+    return Boot(app, partitions.with_vfs(table, flash.size), starts)
 
 
-def _choose(chip: Chip, flash: FlashChip, table: list[Partition]) -> Partition:
+def _choose(chip: Chip, flash: FlashChip, table: list[Partition]) -> tuple[Partition, bool]:
     """The first app that is valid: the one that otadata wants, then those before it, the factory app, those behind."""
     factory = [row for row in table if (row.type, row.subtype) == (partitions.APP, partitions.FACTORY)]
     slots = sorted(
@@ -113,7 +115,9 @@ def _choose(chip: Chip, flash: FlashChip, table: list[Partition]) -> Partition:
             lines.append(f"E (40) esp_image: {error}")
             continue
         if found.chip_id == chip.image_id:
-            return row
+            if row in slots and not factory:
+                _note_first(flash, table, row.subtype - partitions.OTA_0)
+            return row, found.starts
         lines.append(f"E (40) boot_comm: mismatch chip ID, expected {chip.image_id}, found {found.chip_id}")
     raise BootError(*chip.boot.loaded, *lines, "E (60) boot: No bootable app partitions in the partition table")
 
@@ -124,10 +128,7 @@ def _wanted_slot(flash: FlashChip, table: list[Partition], slots: int) -> int | 
     A new image is tried once: what was pending at a reset is aborted (CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE, which
     MicroPython's builds have).
     """
-    rows = [row for row in table if (row.type, row.subtype) == (partitions.DATA, partitions.OTADATA)]
-    if not rows:
-        return None
-    copies = [rows[0].offset + BLOCK * number for number in range(2)]
+    copies = _copies(table)
     for at in copies:
         if _entry(flash, at)[1] == _PENDING:
             _set_state(flash, at, _ABORTED)
@@ -140,10 +141,25 @@ def _wanted_slot(flash: FlashChip, table: list[Partition], slots: int) -> int | 
     return (sequence - 1) % slots
 
 
+def _note_first(flash: FlashChip, table: list[Partition], slot: int) -> None:
+    """Where otadata is blank, as on a board that was just flashed, the slot that starts is noted as valid."""
+    copies = _copies(table)
+    if copies and not any(_entry(flash, at)[0] for at in copies):
+        sequence = slot + 1
+        flash.erase(copies[0], BLOCK)
+        flash.program(copies[0], _SELECT.pack(sequence, b"\xff" * 20, _VALID, sequence_crc(sequence)))
+
+
+def _copies(table: list[Partition]) -> list[int]:
+    """Where the two entries of otadata are; nothing without that partition."""
+    rows = [row for row in table if (row.type, row.subtype) == (partitions.DATA, partitions.OTADATA)]
+    return [rows[0].offset + BLOCK * number for number in range(2)] if rows else []
+
+
 def _entry(flash: FlashChip, at: int) -> tuple[int, int]:
-    """(sequence, state) of a copy of otadata; (0, ...) when its CRC is wrong."""
+    """(sequence, state) of a copy of otadata; (0, ...) when it is blank or its CRC is wrong."""
     sequence, _, state, crc = _SELECT.unpack(flash.read(at, _SELECT.size))
-    return (sequence if crc == sequence_crc(sequence) else 0), state
+    return (sequence if crc == sequence_crc(sequence) and sequence != 0xFFFFFFFF else 0), state
 
 
 def sequence_crc(sequence: int) -> int:
@@ -152,7 +168,7 @@ def sequence_crc(sequence: int) -> int:
 
 
 def _selectable(sequence: int, state: int) -> bool:
-    return sequence not in (0, 0xFFFFFFFF) and state not in (_INVALID, _ABORTED)
+    return sequence != 0 and state not in (_INVALID, _ABORTED)
 
 
 def _set_state(flash: FlashChip, at: int, state: int) -> None:

@@ -25,25 +25,29 @@ class ImageError(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """What a header says; `size` = bytes in flash, checksum and digest included."""
+    """What a header says; `size` = bytes in flash, checksum and digest included; `starts`: its first instruction is in
+    it."""
 
     chip_id: int
     flash_size: int
     size: int
+    starts: bool
 
 
 def check(read: Read, at: int, room: int) -> Image:
     """The image at `at`, which has `room` bytes; ImageError when it is none or damaged."""
     header = read(at, _HEADER.size)
-    magic, count, _, size_and_speed, _, _, _, chip_id, _, _, _, _, hashed = _HEADER.unpack(header)
+    magic, count, _, size_and_speed, entry, _, _, chip_id, _, _, _, _, hashed = _HEADER.unpack(header)
     if magic != MAGIC:
         raise ImageError(f"image at {at:#x} has invalid magic byte (nothing flashed here?)")
     if not 0 < count <= _SEGMENTS_MAX:
         raise ImageError(f"image at {at:#x} segment count {count} exceeds max {_SEGMENTS_MAX}")
     total = _HEADER.size
     both = 0
+    starts = False
     for number in range(count):
-        size = _segment(read, at, total, room)
+        address, size = _segment(read, at, total, room)
+        starts = starts or address <= entry < address + size
         both ^= checksum(read(at + total + _SEGMENT.size, size))
         total += _SEGMENT.size + size
         both ^= 0 if number == 0 else _seed()
@@ -55,17 +59,17 @@ def check(read: Read, at: int, room: int) -> Image:
         raise ImageError(f"Checksum failed. Calculated {both:#x} read {stored:#x}")
     if hashed and read(at + total, _SHA) != hashlib.sha256(read(at, total)).digest():
         raise ImageError("Image hash failed - image is corrupt")
-    return Image(chip_id, MEGABYTE << (size_and_speed >> 4), total + (_SHA if hashed else 0))
+    return Image(chip_id, MEGABYTE << (size_and_speed >> 4), total + (_SHA if hashed else 0), starts)
 
 
-def _segment(read: Read, at: int, offset: int, room: int) -> int:
-    """The size of the segment whose header is at `offset` of the image."""
+def _segment(read: Read, at: int, offset: int, room: int) -> tuple[int, int]:
+    """(load address, size) of the segment whose header is at `offset` of the image."""
     if offset + _SEGMENT.size > room:
         raise ImageError("Image requires more room than there is")
-    _, size = _SEGMENT.unpack(read(at + offset, _SEGMENT.size))
+    address, size = _SEGMENT.unpack(read(at + offset, _SEGMENT.size))
     if size % 4 or size > room - offset - _SEGMENT.size:
         raise ImageError(f"invalid segment length {size:#x}")
-    return int(size)
+    return int(address), int(size)
 
 
 def build(chip_id: int, flash_size: int, entry: int, segments: Sequence[tuple[int, bytes]]) -> bytes:

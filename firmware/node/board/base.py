@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _SECTOR = 4096
 _ERASE = 6  # request of MicroPython's block device protocol
-_NO_ROLLBACK = (-0x105, -0x106)  # ESP_ERR_NOT_FOUND, ESP_ERR_NOT_SUPPORTED: nothing that could go back
+_NO_ROLLBACK = (-0x105, 1)  # ESP_ERR_NOT_FOUND: no otadata; ESP_FAIL: no choice was ever made. Nobody goes back
 
 
 def other() -> "Base | None":
@@ -22,16 +22,17 @@ def other() -> "Base | None":
         spare = running.get_next_update()
     except OSError:
         return None
-    return None if spare.info()[4] == running.info()[4] else Base(spare, running.info()[4])
+    return None if spare.info()[4] == running.info()[4] else Base(spare, running)
 
 
 class Base:
     """The BaseDoor over `esp32.Partition`."""
 
-    def __init__(self, spare: "Any", label: str) -> None:
-        self.label = label
-        self.size: int = spare.info()[3]
+    def __init__(self, spare: "Any", running: "Any") -> None:
+        self.label: str = running.info()[4]
+        self.size: int = min(spare.info()[3], running.info()[3])
         self._spare = spare
+        self._running = running
 
     def write(self, at: int, data: "bytes | bytearray | memoryview") -> None:
         """Write within one sector; its beginning erases it."""
@@ -42,6 +43,10 @@ class Base:
     def read(self, at: int, into: memoryview) -> None:
         """Fill `into` from byte `at`."""
         self._spare.readblocks(at // _SECTOR, into, at % _SECTOR)
+
+    def read_running(self, at: int, into: memoryview) -> None:
+        """The same of the image that runs."""
+        self._running.readblocks(at // _SECTOR, into, at % _SECTOR)
 
     def activate(self) -> None:
         """ESP-IDF checks the image before it is told to the bootloader."""

@@ -75,13 +75,16 @@ if TYPE_CHECKING:
         """
 
         label: str  # of the partition that runs
-        size: int  # bytes of the other one
+        size: int  # bytes that both have
 
         def write(self, at: int, data: "bytes | bytearray | memoryview") -> None:
             """Write within one sector of 4096 bytes, in order; at the beginning of a sector it is erased first."""
 
         def read(self, at: int, into: memoryview) -> None:
             """Fill `into` from byte `at` of the other partition."""
+
+        def read_running(self, at: int, into: memoryview) -> None:
+            """Fill `into` from byte `at` of the partition that runs."""
 
         def activate(self) -> None:
             """Start what was written from the next reset on; OSError for what the bootloader would not start."""

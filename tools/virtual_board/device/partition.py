@@ -7,6 +7,7 @@ sequence counts, and (sequence - 1) modulo the number of slots is the slot.
 import binascii
 import errno
 import struct
+from hashlib import sha256
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +20,20 @@ _SECTOR = 4096
 _ENTRY = "<I20sII"
 _ENTRY_SIZE = 32
 _NEW = 0
-_PENDING = 1
 _VALID = 2
+_INVALID = 3
+_ABORTED = 4
 _OTADATA = 0x00
 _FACTORY = 0x00
 _OTA_0 = 0x10
 _IMAGE_MAGIC = 0xE9
+_HEADER = 24  # bytes of an image
+_SEGMENTS_AT = 1  # in it: their number,
+_CHIP_AT = 12  # the id of the chip,
+_HASHED_AT = 23  # and whether a SHA-256 ends the image
+_SHA256 = 32
+_CHIPS = {"esp32": 0, "esp32c3": 5, "esp32s3": 9}
+_FAIL = 1  # ESP_FAIL, which MicroPython turns round as all that has no errno
 _INVALID_ARG = -0x102  # ESP_ERR_*
 _NOT_FOUND = -0x105
 _VALIDATE_FAILED = -0x1503
@@ -53,22 +62,35 @@ class OtaData:
             found.append((sequence if good else 0, state))
         return found
 
-    def choose(self, slot: int) -> None:
-        """That slot is started from now on; it has to confirm itself."""
+    def active(self) -> "int | None":
+        """The entry that counts: of those that were not given up that of the higher sequence."""
+        found = None
         entries = self.entries()
-        sequence = max(entries)[0]
-        active = entries.index(max(entries))
-        wanted = sequence + 1
-        while (wanted - 1) % self._slots != slot:
-            wanted += 1
-        self._write(1 - active if sequence else 0, wanted, _NEW)
+        for sector, (sequence, state) in enumerate(entries):
+            usable = sequence and state not in (_INVALID, _ABORTED)
+            if usable and (found is None or sequence > entries[found][0]):
+                found = sector
+        return found
+
+    def choose(self, slot: int) -> None:
+        """That slot is started from now on; it has to confirm itself. The entry that counts now is left as it is."""
+        active = self.active()
+        if active is None:
+            self._write(0, slot + 1, _NEW)
+            return
+        wanted = (slot + 1) % self._slots
+        while wanted < self.entries()[active][0]:
+            wanted += self._slots
+        self._write(1 - active, wanted, _NEW)
 
     def confirm(self) -> None:
-        """The slot that runs is good."""
-        entries = self.entries()
-        newest = max(entries)
-        if newest[0] and newest[1] in (_NEW, _PENDING):
-            self._write(entries.index(newest), newest[0], _VALID)
+        """The slot that runs is good; OSError when none was ever chosen."""
+        active = self.active()
+        if active is None:
+            raise OSError(_FAIL)
+        sequence, state = self.entries()[active]
+        if state != _VALID:
+            self._write(active, sequence, _VALID)
 
     def forget(self) -> None:
         """No slot is chosen: the factory application is started."""
@@ -135,18 +157,45 @@ class Partition:
         return self._region.ioctl(request, argument)
 
     def set_boot(self) -> None:
-        """Start this application from the next reset on; OSError when it is none."""
-        head = bytearray(1)
-        self._region.readblocks(0, head)
+        """Start this application from the next reset on; OSError when it is none, damaged, or for another chip."""
         if self._row["type"] != self.TYPE_APP:
             raise OSError(_INVALID_ARG)
-        if head[0] != _IMAGE_MAGIC:
+        if not self._is_image():
             raise OSError(_VALIDATE_FAILED)
         otadata = _otadata(self.board)
         if self._row["subtype"] == _FACTORY:
             otadata.forget()
         else:
             otadata.choose(self._row["subtype"] - _OTA_0)
+
+    def _is_image(self) -> bool:
+        """As ESP-IDF checks one, but for the one byte that its SHA-256 makes superfluous."""
+        head = bytearray(_HEADER)
+        self._region.readblocks(0, head)
+        if (head[0], head[_CHIP_AT], head[_HASHED_AT]) != (_IMAGE_MAGIC, _CHIPS[self.board.setup.chip], 1):
+            return False
+        end, part = _HEADER, bytearray(8)
+        for _ in range(head[_SEGMENTS_AT]):
+            if end + _SHA256 > self._row["size"]:
+                return False
+            self._region.readblocks(0, part, end)
+            end += 8 + struct.unpack("<II", part)[1]
+        end = end // 16 * 16 + 16
+        if end + _SHA256 > self._row["size"]:
+            return False
+        stored = bytearray(_SHA256)
+        self._region.readblocks(0, stored, end)
+        return self._digest(end) == stored
+
+    def _digest(self, end: int) -> bytes:
+        """The SHA-256 of the first `end` bytes."""
+        hashed = sha256()
+        view = memoryview(bytearray(_SECTOR))
+        for begin in range(0, end, _SECTOR):
+            piece = view[: min(_SECTOR, end - begin)]
+            self._region.readblocks(0, piece, begin)
+            hashed.update(piece)
+        return hashed.digest()
 
     def get_next_update(self) -> "Partition":
         """The slot that an update goes to: the one after this."""
@@ -186,8 +235,10 @@ def _running(board: "Any") -> "Any":
 def _chosen(board: "Any") -> "Any":
     """The row of the application that otadata name."""
     try:
-        sequence = max(_otadata(board).entries())[0]
+        otadata = _otadata(board)
     except OSError:
-        sequence = 0
-    slots = _slots(board)
-    return slots[(sequence - 1) % len(slots)] if sequence and slots else _running(board)
+        return _running(board)
+    active, slots = otadata.active(), _slots(board)
+    if active is None or not slots:
+        return _running(board)
+    return slots[(otadata.entries()[active][0] - 1) % len(slots)]

@@ -46,6 +46,12 @@ class Rig:
         self.ends: list[End] = []
         self.program = Program(self.setup, self._said, self.ends.append)
 
+    def write(self, at: int, data: bytes) -> None:
+        """Put something else into the flash, before the program starts."""
+        with self.setup.flash.open("r+b") as flash:
+            flash.seek(at)
+            flash.write(data)
+
     def _said(self, data: bytes) -> None:
         self.said += data.decode(errors="replace")
 

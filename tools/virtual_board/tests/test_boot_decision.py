@@ -130,6 +130,21 @@ def test_a_new_app_is_tried_once(ota):
     assert state_of(ota, 1) == ABORTED
 
 
+def test_the_first_app_that_starts_is_noted_as_valid(ota):
+    assert load(CHIPS["esp32"], ota).app.name == "ota_0"
+    assert (state_of(ota, 0), state_of(ota, 1)) == (VALID, UNDEFINED)
+    select(ota, 1, 2, NEW)
+    assert [load(CHIPS["esp32"], ota).app.name for _ in range(2)] == ["ota_1", "ota_0"]
+
+
+def test_an_app_may_be_whole_and_not_start(ota):
+    assert load(CHIPS["esp32"], ota).starts
+    for at in range(SLOTS[0], SLOTS[0] + 3 * BLOCK, BLOCK):
+        ota.erase(at, BLOCK)
+    ota.program(SLOTS[0], app_image(CHIPS["esp32"], 4 << 20, 8192, entry=0))
+    assert not load(CHIPS["esp32"], ota).starts
+
+
 def test_a_selection_with_a_wrong_check_word_is_none(ota):
     select(ota, 0, 1, VALID)
     select(ota, 1, 2, VALID, spoil=1)

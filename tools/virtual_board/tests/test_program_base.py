@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from tools.interpreter import ROOT
+from tools.virtual_board.base import app_image
+from tools.virtual_board.chips import CHIPS
 from tools.virtual_board.tests.programs import OTA, PARTITIONS, Rig, to_prompt
 
 DOORS = {
@@ -15,6 +17,15 @@ DOORS = {
 IMPORT = "from node.board.esp32 import Board\nbase = Board.base()\n"
 WRITE = "for at in (0, 1024, 4095, 4096):\n    base.write(at, b'\\xe9' * min(1024, 4096 - at % 4096))\n"
 READ = "view = memoryview(bytearray(3))\n"
+ACTIVATE = """
+from esp32 import Partition
+try:
+    base.activate()
+    print(Partition(Partition.BOOT).info()[4])
+except OSError as error:
+    print(error.errno)
+"""
+IMAGE = app_image(CHIPS["esp32"], 4 << 20, 8192)
 
 # sentence: (partitions, the one that runs, program, what it prints)
 ROWS = {
@@ -36,14 +47,14 @@ ROWS = {
     "what is no image is not started": (
         OTA,
         "ota_0",
-        "try:\n    base.activate()\nexcept OSError as error:\n    print(error.errno)",
+        ACTIVATE,
         "-5379",
     ),
-    "an image is": (
+    "what runs is read, too": (
         OTA,
-        "ota_0",
-        WRITE + "base.activate()\nfrom esp32 import Partition as P\nprint(P(P.BOOT).info()[4])",
         "ota_1",
+        READ + "base.read_running(1, view)\nprint(bytes(view))",
+        "b'\\xff\\xff\\xff'",
     ),
     "the one that runs can be confirmed, also twice": (
         OTA,
@@ -64,6 +75,23 @@ ROWS = {
 def test_the_other_partition(tmp_path: Path, sentence: str) -> None:
     partitions, running, program, wanted = ROWS[sentence]
     rig = Rig(tmp_path, {**DOORS, "/main.py": IMPORT + program}, partitions=partitions, running=running)
+    assert to_prompt(rig).splitlines()[0] == wanted
+
+
+# sentence: (image in the other partition, what comes of it)
+IMAGES = {
+    "one for this chip is started next": (IMAGE, "ota_1"),
+    "one that is damaged is not": (IMAGE[:5000] + b"?" + IMAGE[5001:], "-5379"),
+    "one of which the end is missing is not": (IMAGE[:8000], "-5379"),
+    "one for another chip is not": (app_image(CHIPS["esp32s3"], 4 << 20, 8192), "-5379"),
+}
+
+
+@pytest.mark.parametrize("sentence", IMAGES)
+def test_an_image_in_the_other_partition(tmp_path: Path, sentence: str) -> None:
+    data, wanted = IMAGES[sentence]
+    rig = Rig(tmp_path, {**DOORS, "/main.py": IMPORT + ACTIVATE}, partitions=OTA, running="ota_0")
+    rig.write(OTA[3]["offset"], data)
     assert to_prompt(rig).splitlines()[0] == wanted
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tools.virtual_board.base import app_image
+from tools.virtual_board.chips import CHIPS
 from tools.virtual_board.tests.programs import OTA, PROMPT, Rig, play, to_prompt
 
 SAYS = {
@@ -211,11 +213,13 @@ def test_an_update_of_the_interpreter(tmp_path):
         "from esp32 import Partition as P\n"
         "run = P(P.RUNNING)\nnext = run.get_next_update()\n"
         "print(run.info()[4], next.info()[4], next.ioctl(4, 0))\n"
-        "next.writeblocks(0, b'\\xe9' + bytes(4095))\nnext.set_boot()\n"
+        "next.set_boot()\n"
         "print(P(P.BOOT).info()[4])\nP.mark_app_valid_cancel_rollback()\n"
         "print([p.info()[4] for p in P.find(P.TYPE_APP)], P.find(P.TYPE_DATA, label='vfs')[0].info()[2])\n"
     )
-    said = to_prompt(Rig(tmp_path, {"/main.py": text}, partitions=OTA, running="ota_0"))
+    rig = Rig(tmp_path, {"/main.py": text}, partitions=OTA, running="ota_0")
+    rig.write(OTA[3]["offset"], app_image(CHIPS["esp32"], 4 << 20, 8192))
+    said = to_prompt(rig)
     assert said.startswith("ota_0 ota_1 240\r\nota_1\r\n['ota_0', 'ota_1'] 2097152\r\n")
 
 

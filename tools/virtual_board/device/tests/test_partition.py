@@ -14,8 +14,9 @@ def otadata(ram, slots=2):
 
 def chosen(ram, slots=2):
     """What the bootloader starts: the slot of the higher valid sequence, None for the factory application."""
-    sequence = max(otadata(ram, slots).entries())[0]
-    return (sequence - 1) % slots if sequence else None
+    data = otadata(ram, slots)
+    active = data.active()
+    return None if active is None else (data.entries()[active][0] - 1) % slots
 
 
 def test_nothing_is_chosen_at_first():
@@ -34,10 +35,26 @@ def test_a_new_slot_is_on_trial_until_it_confirms_itself():
     ram = Ram(size=SECTORS)
     otadata(ram).choose(1)
     assert max(otadata(ram).entries()) == (2, 0)
-    otadata(ram).confirm()
-    assert max(otadata(ram).entries()) == (2, 2)
-    otadata(ram).confirm()
-    assert max(otadata(ram).entries()) == (2, 2)
+    for _ in range(2):
+        otadata(ram).confirm()
+        assert max(otadata(ram).entries()) == (2, 2)
+
+
+def test_there_is_nothing_to_confirm_where_nothing_was_chosen():
+    assert raises(OSError, otadata(Ram(size=SECTORS)).confirm).args == (1,)
+
+
+def test_the_one_to_go_back_to_is_never_lost():
+    """A slot that was given up counts no more, so what is chosen next takes its entry, not that of the good one."""
+    for good in (0, 1):
+        ram = Ram(size=SECTORS)
+        otadata(ram).choose(good)
+        otadata(ram).confirm()
+        for _ in range(3):
+            otadata(ram).choose(1 - good)
+            data = otadata(ram)
+            data._write(data.active(), data.entries()[data.active()][0], 4)  # the bootloader gives it up
+            assert chosen(ram) == good
 
 
 def test_to_forget_is_to_start_the_factory_application():
