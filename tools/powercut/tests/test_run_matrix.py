@@ -3,6 +3,8 @@
 from node.board.files import Files
 from node.core import boots
 from node.core.outbox import Outbox
+from node.core.update import trial
+from node.core.update.install import Installer
 from tools.powercut.device.chip import Chip, Cutter
 from tools.powercut.device.choice import Choice
 from tools.powercut.device.facts import BadError, Facts
@@ -21,12 +23,12 @@ def cut(name, choice=None):
     return matrix, found
 
 
-def broken(owner, name, method, operation):
+def broken(owner, name, method, operation, sample=150):
     """What the matrix finds in an operation while a method is replaced."""
     before = getattr(owner, name)
     setattr(owner, name, method)
     try:
-        return cut(operation, Choice(sample=150))[1]
+        return cut(operation, Choice(sample=sample))[1]
     finally:
         setattr(owner, name, before)
 
@@ -52,6 +54,22 @@ def test_a_file_that_is_overwritten_in_place_is_caught():
     for operation, words in (("config", "config is"), ("claim", "identity is b''"), ("boots", "boot number")):
         found = broken(Files, "write_atomic", overwrite, operation)
         assert any(words in bad.text for bad in found), (operation, [bad.text for bad in found])
+
+
+def test_a_pointer_that_comes_before_the_program_is_caught():
+    run = Installer.run
+
+    def eager(self):
+        self._slots.try_next()
+        yield from run(self)
+
+    found = broken(Installer, "run", eager, "update", 30)
+    assert any("slot b has no manifest" in bad.text for bad in found), [bad.text for bad in found]
+
+
+def test_a_program_before_that_says_nothing_is_caught():
+    found = broken(trial, "_ended", lambda *_: None, "revert", 10)
+    assert any("the update ends with" in bad.text or "does not end" in bad.text for bad in found), found
 
 
 def test_an_entry_that_is_kept_in_memory_only_is_caught():
