@@ -21,7 +21,7 @@ from protocol.identity import Identity
 from tools.interpreter import ROOT, version
 from tools.switchboard import Link, NameServer, TimeServer, WorldClock
 from tools.testbed.account import Account, Entry, take
-from tools.testbed.node import PSK, SSID, Node, Seat
+from tools.testbed.node import FLASH, PSK, SSID, Node, Seat
 from tools.testbed.service import ServiceProcess
 from tools.virtual_board.base import base_image
 
@@ -105,23 +105,23 @@ class Testbed:
             self.nodes[seat.node] = Node(seat, self.directory / "nodes" / seat.node, self.world, dns)
         identities = self._provision(ntp)
         self.service = ServiceProcess(self.config, self.directory / "service.log")
-        wish = self._wish()
+        program = firmware.load(cache=CACHE)
         turns = asyncio.Semaphore(_AT_ONCE)
 
         async def flash(node: Node, identity: Identity) -> None:
             async with turns:
-                await node.flash(wish, identity)
+                await node.flash(Wish(program, self._shelf(node.seat), report_s=_REPORT_S), identity)
 
         await asyncio.gather(self.service.start(), *map(flash, self.nodes.values(), identities))
 
-    def _wish(self) -> Wish:
-        """What every board gets: our program, on a MicroPython of virtual boards."""
-        shelf = self.directory / "micropython"
+    def _shelf(self, seat: Seat) -> Shelf:
+        """The MicroPython of virtual boards for that one."""
+        shelf = self.directory / ("micropython-ota" if seat.ota else "micropython")
         shelf.mkdir(exist_ok=True)
-        for chip in {seat.chip for seat in self.seats}:
-            name = f"{CHIPS[chip].download}-{_BASE_DATE}-v{version()}.bin"
-            (shelf / name).write_bytes(base_image(chip, size=_BASE_SIZE))
-        return Wish(firmware.load(cache=CACHE), Shelf(shelf), report_s=_REPORT_S)
+        file = shelf / f"{CHIPS[seat.chip].download}-{_BASE_DATE}-v{version()}.bin"
+        if not file.exists():
+            file.write_bytes(base_image(seat.chip, FLASH[seat.ota], seat.ota, _BASE_SIZE))
+        return Shelf(shelf)
 
     def _world_s(self) -> int:
         return int(self.world.utc_s())

@@ -19,17 +19,18 @@ from tools.virtual_board.launch import BoardProcess
 
 SSID, PSK = "lumenair-test", "not-a-secret"  # in the air around every node
 LEDGER = struct.Struct(">IIB")  # of tools/testbed/probe.py
-_FLASH = "4MB"
+FLASH = {False: "4MB", True: "8MB"}  # two application partitions and two slots need more than 4 MB
 
 
 @dataclass(frozen=True)
 class Seat:
-    """One node of a simulated fleet: who it is and what is around it."""
+    """One node of a simulated fleet: who it is and what is around it; `ota`: it has two application partitions."""
 
     node: str
     kind: str
     board: str
     seed: int = 1
+    ota: bool = False
 
     @property
     def chip(self) -> str:
@@ -49,7 +50,7 @@ class Node:
         self._board = BoardProcess(
             directory,
             chip=seat.chip,
-            flash_size=_FLASH,
+            flash_size=FLASH[seat.ota],
             fit=seat.kind,
             seed=seat.seed,
             place=seat.node,
