@@ -1,9 +1,10 @@
 """How a trial ends: every reason, what is tried again, what is taken for bad, and what survives power cuts."""
 
-from firmware.tests.manager import NEW, OLD, Manager, Node
+from firmware.tests.manager import NEW, OLD, Base, Manager, Node
+from node.core.slots import digest
 from node.core.update.record import DOWNLOAD
+from protocol import manifest, update
 from protocol import refusals as u
-from protocol import update
 from protocol.messages import RESET_HARD, RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
 
 CRASH = "ValueError: no such thing"
@@ -228,3 +229,50 @@ def life(node, manager, envelope, counting):
             cuts += 1
             counting.left = 1 << 30
     return cuts
+
+
+def test_a_campaign_that_waited_for_the_end_of_a_trial_does_not_make_it_forgotten():
+    for sentence in ("boot", "stop"):
+        manager = Manager()
+        node = Node(manager)
+        program = manager.release(NEW, sequence=5, floor=4)
+        node.order(manager, manager.campaign(program))
+        assert node.start() == "b"
+        if sentence == "boot":
+            node.order(manager, manager.boot(digest(node.files, "a")))
+            node.resident.confirm()
+        else:
+            node.resident.confirm()
+            node.resident.offer(manager.stop())
+        node.work(manager)
+        confirmed = [status for status in node.statuses if status.stage == update.CONFIRMED]
+        assert [(status.counter, status.floor) for status in confirmed] == [(1, 4)], sentence
+        wanted = (update.REFUSED, u.U_ROLLBACK) if sentence == "boot" else (update.STOPPED, u.U_NONE)
+        assert (node.status.stage, node.status.code) == wanted, "below the floor that was just raised"
+
+
+def test_nothing_is_written_over_the_program_that_a_revert_needs():
+    manager = Manager()
+    node = Node(manager)
+    node.order(manager, manager.campaign(manager.release(NEW)))
+    assert node.start() == "b"
+    node.order(manager, manager.stop())
+    third = manager.release({"node/x.mpy": b"x" * 9000}, sequence=3)
+    before = {path: bytes(data) for path, data in node.files.data.items() if path.startswith("/a/")}
+    node.order(manager, manager.campaign(third))
+    assert before == {path: bytes(data) for path, data in node.files.data.items() if path.startswith("/a/")}
+    assert (node.resident.ready, node.resident.busy) == (True, False)
+    assert node.start() == "a"
+    assert node.order(manager, manager.campaign(third)).stage == update.WAITING
+
+
+def test_a_base_image_comes_also_when_its_program_is_there_already():
+    manager = Manager()
+    image = b"image" * 100
+    program = manager.release(NEW, base_version="1.27.0", base_size=len(image), base=manifest.digest(image))
+    program.base = image
+    base = Base()
+    node = Node(manager, base=base)
+    node.fill("b", NEW, "1.2")
+    assert node.order(manager, manager.campaign(program)).stage == update.WAITING
+    assert ([ask.what for ask in manager.asked], base.next) == ([update.RELEASE, update.BASE], "ota_1")

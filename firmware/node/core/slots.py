@@ -74,6 +74,11 @@ class Slots:
         return self._pointer.trial == self.running and self._pointer.good != self.running
 
     @property
+    def is_kept(self) -> bool:
+        """True while the next restart that nothing else is decided for runs this application again."""
+        return self._pointer.good == self.running
+
+    @property
     def reverted(self) -> "str | None":
         """The slot that was tried and given up, or None; `settle` forgets it."""
         gone = self._pointer.trial not in (NONE, self.running) and self._pointer.tries == 0

@@ -60,9 +60,14 @@ class Job:
         if record.action == trust.BOOT:
             if not (yield from self._is_there()):
                 raise UpdateError(u.U_NO_SLOT)
-        elif not (yield from self._is_there()):
-            yield from self._fetch(release)
-            yield from self._install(release)
+        else:
+            is_there = yield from self._is_there()
+            if not is_there:
+                yield from self._fetch(release)
+            if release.base_version not in ("", self._node.facts[2]) and record.base != release.base:
+                yield from self._image(release)
+            if not is_there:
+                yield from self._install(release)
         self._point()
 
     def _history(self, sequence: int) -> None:
@@ -134,18 +139,18 @@ class Job:
             raise UpdateError(u.U_PAYLOAD, "not what was announced")
 
     def _install(self, release: "Release") -> "Steps":
-        """The program into the other slot, the base image into the other partition."""
+        """The program into the other slot."""
+        node = self._node
+        node.forget(_FETCHING)
         from node.core.update import install
 
         self._desk.enter(INSTALLING)
-        if release.base_version and release.base_version != self._node.facts[2]:
-            yield from self._image(release)
-        node = self._node
-        node.forget(_FETCHING)
         yield from install.Installer(node.files, node.slots, release, records.DOWNLOAD).run()
 
     def _image(self, release: "Release") -> "Steps":
-        """The base image."""
+        """The base image into the other partition: first, since it may fail, and the other slot still has a program."""
+        self._node.forget(_INSTALLING)
+        self._desk.enter(INSTALLING)
         base = self._node.base
         if base is None:
             raise UpdateError(u.U_NO_PARTITION)

@@ -98,7 +98,7 @@ class Resident:
         """True when `work` has something to do. Look now and then: the time becomes known, a trial ends."""
         if self._parked is None:
             return self._wanted
-        return self._wanted or not (self.clock.utc_s() is None if self._for_time else self.slots.on_trial)
+        return self._wanted or (self.clock.utc_s() is not None if self._for_time else self.slots.is_kept)
 
     def begin(self, cause: int, reason: str, crash: str) -> None:
         """The node has started: learn what became of an update. Call it once, before `slots` is settled.

@@ -54,6 +54,7 @@ class Updater:
         """Yields as `Resident.work` does, until nothing is left to do."""
         going = True
         while going:
+            self._keep()  # first: another campaign would take the place of what has to be remembered of this one
             self._tell()
             yield None
             if self.node.offered is not None:
@@ -62,7 +63,6 @@ class Updater:
                 going = yield from self._go_on()
             else:
                 going = False
-                self._keep()
         self._tell()
 
     def _keep(self) -> None:
@@ -191,8 +191,8 @@ class Updater:
             return False
         judge.counter(self.trusted, record, found)
         judge.root_holds(node, self.trusted)
-        if node.slots.on_trial and found.action != trust.STOP:
-            node.park(payload, False)
+        if not node.slots.is_kept and found.action != trust.STOP:
+            node.park(payload, False)  # the spare slot has the program that a revert needs
             return False
         self._take(found, digest_of(signed.document))
         return True
