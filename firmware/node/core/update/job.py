@@ -64,7 +64,7 @@ class Job:
             is_there = yield from self._is_there()
             if not is_there:
                 yield from self._fetch(release)
-            if release.base_version not in ("", self._node.facts[2]) and record.base != release.base:
+            if self._lacks_base(release):
                 yield from self._image(release)
             if not is_there:
                 yield from self._install(release)
@@ -147,6 +147,13 @@ class Job:
         self._desk.enter(INSTALLING)
         yield from install.Installer(node.files, node.slots, release, records.DOWNLOAD).run()
 
+    def _lacks_base(self, release: "Release") -> bool:
+        """True when the release comes with another base image than the one that runs, and it is not fetched yet."""
+        base, guard = self._node.base, self._desk.guard
+        if release.base_version in ("", self._node.facts[2]) or self._record.base == release.base:
+            return False
+        return base is None or guard.base != release.base or guard.base_label != base.label
+
     def _image(self, release: "Release") -> "Steps":
         """The base image into the other partition: first, since it may fail, and the other slot still has a program."""
         self._node.forget(_INSTALLING)
@@ -168,11 +175,15 @@ class Job:
     def _point(self) -> None:
         """The next restart tries the program in the other slot."""
         node, record = self._node, self._record
-        if record.base and node.base is not None:
-            record.base_from = node.base.label
+        base = node.base if record.base else None
+        if base is not None and not record.base_from:
+            record.base_from = base.label
         self._desk.enter(WAITING)
-        if record.base and node.base is not None:
-            node.base.activate()
+        if base is not None and record.base_from == base.label:
+            try:
+                base.activate()
+            except OSError as error:
+                raise UpdateError(u.U_IMAGE, str(error))
         node.slots.try_next()
         node.files.remove(records.DOWNLOAD)
         node.now = record.flags & NOW != 0

@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from node.core.update.parts import Node
 
-INNOCENT = (U_POWER, U_UNREACHED)
+INNOCENT = (U_POWER, U_UNREACHED, U_BASE_REVERTED)  # a power cut may have kept the base image from its trial
 _GIVEN_UP = (U_STOPPED, U_UNCONFIRMED, U_UNREACHED, U_BASE_REVERTED)  # this trial must not go on
 RETRIES = 3  # of a trial that failed by nobody's fault
 _POWER_COST = 1  # of a restart while an update is unfinished: a power cut is nobody's fault ...

@@ -154,6 +154,8 @@ class Updater:
                 node.park(payload, True)
             behind = self.trusted is not None and root > self.trusted.root.version
             self._refuse(counter, error, name, behind or error.code in _PASSING)
+        except MemoryError:
+            self._refuse(counter, UpdateError(u.U_MEMORY), name, True)
         return False
 
     def _refuse(self, counter: int, error: UpdateError, name: bytes = b"", passing: bool = False) -> None:
