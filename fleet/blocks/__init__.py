@@ -133,7 +133,7 @@ class BlockServer:
         if not granted:
             return [(where, self._later(ask, int(wait_s * 1000) + 1))]
         try:
-            return [(where, block.encode()) for block in self._blocks(ask, product, granted, wait_s)]
+            return [(where, block.encode()) for block in self._blocks(ask, node, product, granted, wait_s)]
         except BusyError as busy:
             if busy.__cause__ is not None:
                 self._note(busy.__cause__)
@@ -159,9 +159,9 @@ class BlockServer:
         self._counts["delayed"] += 1
         return Block(what=ask.what, offset=ask.offset, wait_ms=min(wait_ms, int(MAX_WAIT_S * 1000))).encode()
 
-    def _blocks(self, ask: Ask, product: str, count: int, wait_s: float) -> list[Block]:
+    def _blocks(self, ask: Ask, node: str, product: str, count: int, wait_s: float) -> list[Block]:
         """Up to `count` blocks; the last one says how long to wait. Behind the end there is one without data."""
-        whole = self._shelf.find(ask, product)
+        whole = self._shelf.find(ask, node, product)
         if whole is None:
             self._counts["unavailable"] += 1
             return [Block(what=ask.what, offset=ask.offset, code=U_UNAVAILABLE)]

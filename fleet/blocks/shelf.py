@@ -4,7 +4,8 @@ A payload is built once for each (release, program that the node runs), in a thr
 
     releases/payloads/<release>-<manifest that the node has, or "full">     the digest of the payload, an object
 
-Whoever asks meanwhile is told to wait. Nothing here trusts a node: what it names is looked up, and never a path.
+Whoever asks meanwhile is told to wait. Nothing here trusts a node: what it names is looked up, and never a path; and it
+has some payloads built in an hour, not one for each pair of releases that there are.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from fleet import files
+from fleet.blocks.rate import Bucket
 from fleet.errors import FleetError, NotFoundError, VerificationError
 from fleet.releases import delta
 from fleet.releases.archive import Archive
@@ -28,6 +30,8 @@ from protocol.update import Ask
 
 OPEN_FILES = 64
 BUILDS = 256  # that wait at a time
+NODE_BUILDS = 16.0  # that one node may cause at once ...
+BUILD_S = 300.0  # ... and how long until one more
 FRESH_S = 2.0  # how long it may take until what was published or yanked is known here
 BUILDING_MS = 1000  # before a node asks again for what is being built
 TROUBLE_MS = 30_000  # ... and while the disk or the database fails
@@ -129,10 +133,11 @@ class Shelf:
         self._builder = ThreadPoolExecutor(1, "payloads")
         self._building: dict[Pair, Future[bytes]] = {}
         self._failed: dict[Pair, float] = {}  # until when
+        self._turns: dict[str, Bucket] = {}  # of nodes that caused builds
         self.built = 0
 
-    def find(self, ask: Ask, product: str) -> Whole | None:
-        """What a node of that product asks for; None when it gets no such thing; BusyError when not now."""
+    def find(self, ask: Ask, node: str, product: str) -> Whole | None:
+        """What that node of that product asks for; None when it gets no such thing; BusyError when not now."""
         if ask.what == update.ROOT:
             envelope = self._root(ask.version)
             return Whole.held(envelope) if envelope else None
@@ -144,7 +149,7 @@ class Shelf:
             return Whole.held(release.envelope)
         if ask.what == update.BASE:
             return self._object(release.base) if release.base else None
-        return self._payload(release, catalogue.by_manifest.get((product, ask.have)))
+        return self._payload(release, catalogue.by_manifest.get((product, ask.have)), node)
 
     def close(self) -> None:
         """End what is being built, and close every file."""
@@ -153,7 +158,7 @@ class Shelf:
             whole.close()
         self._open.clear()
 
-    def _payload(self, release: Published, runs: Published | None) -> Whole | None:
+    def _payload(self, release: Published, runs: Published | None, node: str) -> Whole | None:
         pair = release.digest, runs.manifest if runs else _FULL
         whole = self._opened(pair)
         if whole is not None:
@@ -172,8 +177,17 @@ class Shelf:
         if len(self._building) >= BUILDS:
             self._building = {key: one for key, one in self._building.items() if not one.done()}
             raise BusyError(BUILDING_MS)
+        self._take_turn(node)
         self._building[pair] = self._builder.submit(self._build, pair, release.manifest)
         raise BusyError(BUILDING_MS)
+
+    def _take_turn(self, node: str) -> None:
+        """Nothing when that node may have a payload built, else BusyError."""
+        now = self._clock()
+        turns = self._turns.setdefault(node, Bucket(1 / BUILD_S, NODE_BUILDS, now))
+        if turns.level(now) < 1:
+            raise BusyError(int(turns.wait(1) * 1000) + 1)
+        turns.take(1)
 
     def _finish(self, pair: Pair, future: "Future[bytes]") -> Whole | None:
         """Open what was built; None when parts of the release are missing."""
@@ -234,7 +248,7 @@ class Shelf:
             ):  # the full payload suits a node whose own program is not here any more
                 payload = delta.delta(new, self._program(pair[1]))
         digest = self._archive.put(payload)
-        self._payloads.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+        files.make_private_dir(self._payloads)
         files.replace(self._file(pair), digest)
         return digest
 

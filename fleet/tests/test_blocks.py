@@ -1,6 +1,7 @@
 """The block server: who gets what, how fast, and that nothing which a node may ask breaks it."""
 
 import os
+import shutil
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from fleet import signing
 from fleet.blocks import QUEUE, BlockServer
 from fleet.blocks.rate import Limits, Rates
-from fleet.blocks.shelf import FRESH_S, OPEN_FILES, Shelf
+from fleet.blocks.shelf import BUILD_S, FRESH_S, NODE_BUILDS, OPEN_FILES, Shelf
 from fleet.config import Config
 from fleet.errors import UnreachableError
 from fleet.releases.archive import Archive
@@ -224,6 +225,20 @@ def test_nobody_waits_for_the_payload_of_another(desk: Desk) -> None:
 
 
 reads, writes = os.pipe()
+
+
+def test_no_node_has_a_payload_built_for_every_pair_of_releases(desk: Desk) -> None:
+    shutil.rmtree(desk.config.releases_dir / "payloads", ignore_errors=True)
+    for _ in range(int(NODE_BUILDS)):
+        desk.shelf._take_turn("air-1")
+    (later,) = desk.ask(PAYLOAD, desk.new)
+    assert (later.data, later.code, later.wait_ms) == (b"", 0, int(BUILD_S * 1000) + 1)
+    assert desk.built(PAYLOAD, desk.new, "air-2")[0].data, "others do not wait for it"
+    assert desk.ask(PAYLOAD, desk.new)[0].data, "what is there costs nobody a turn"
+    (later,) = desk.ask(PAYLOAD, desk.old)
+    assert later.wait_ms > 1000
+    desk.now += BUILD_S
+    assert desk.built(PAYLOAD, desk.old)[0].data
 
 
 def test_a_payload_that_is_damaged_on_the_disk_is_made_anew(desk: Desk) -> None:
