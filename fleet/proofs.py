@@ -5,6 +5,7 @@ Each node has a key of its own, derived from one secret of the fleet, so there i
 
 import hmac
 import secrets
+import time
 from collections.abc import Callable
 
 from fleet.config import Config
@@ -14,6 +15,7 @@ from protocol.update import Proof
 
 KEY_BYTES = 32
 NONCE_BYTES = 16
+KNOWN_S = 60.0  # how long a node may still prove by the key of the provisioning before
 _CONTEXT = b"lumenair proof key 1\x00"
 
 
@@ -56,22 +58,25 @@ def check(secret: bytes, node: str, boot0: int, proof: Proof, nonce: bytes) -> N
 class Judge:
     """Says whether proofs hold, for one thread; it remembers when each node was provisioned."""
 
-    def __init__(self, secret: bytes, boot0: Callable[[str], int]) -> None:
+    def __init__(self, secret: bytes, boot0: Callable[[str], int], clock: Callable[[], float] = time.monotonic) -> None:
         """`boot0` gives the minute at which a node was provisioned last."""
         self._secret = secret
         self._boot0 = boot0
-        self._known: dict[str, int] = {}
+        self._clock = clock
+        self._known: dict[str, tuple[int, float]] = {}  # that minute, and until when it is believed
 
     def holds(self, node: str, proof: Proof) -> bool:
         """Whether that node made it, for whatever nonce it names."""
-        return self._is_made(node, proof, self._known.get(node)) or self._is_made(node, proof, self._boot0(node))
+        known, until = self._known.get(node, (0, 0.0))
+        if self._clock() < until and self._is_made(node, proof, known):
+            return True
+        known = self._boot0(node)
+        self._known[node] = known, self._clock() + KNOWN_S
+        return self._is_made(node, proof, known)
 
-    def _is_made(self, node: str, proof: Proof, boot0: int | None) -> bool:
-        if boot0 is None:
-            return False
+    def _is_made(self, node: str, proof: Proof, boot0: int) -> bool:
         try:
             check(self._secret, node, boot0, proof, proof.nonce)
         except VerificationError:
             return False
-        self._known[node] = boot0
         return True

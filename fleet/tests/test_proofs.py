@@ -59,6 +59,18 @@ def test_a_proof_does_not_hold(make: Callable[[], Proof]) -> None:
         proofs.check(SECRET, NODE, BOOT0, make(), NONCE)
 
 
+def test_a_judge_that_knew_a_node_learns_that_it_was_provisioned_anew() -> None:
+    made, now = {NODE: BOOT0 - 1}, [0.0]
+    judge = proofs.Judge(SECRET, made.__getitem__, lambda: now[0])
+    old = proof(boot0=BOOT0 - 1)
+    assert judge.holds(NODE, old)
+    made[NODE] = BOOT0
+    now[0] += proofs.KNOWN_S
+    assert not judge.holds(NODE, old)
+    assert judge.holds(NODE, proof())
+    assert not judge.holds(NODE, old)
+
+
 def test_keys_of_nodes_and_nonces_differ() -> None:
     keys = {proofs.key_of(SECRET, node, boot0) for node in ("air-1", "air-11") for boot0 in (0, 1, 256, BOOT0)}
     assert len(keys) == 8
