@@ -15,8 +15,10 @@ PRIVATE_DIR = 0o700
 
 
 def make_private_dir(path: Path) -> None:
-    """A directory that only its owner may enter; one that exists is left as it is."""
-    path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+    """A directory that only its owner may enter, and those above it that are missing; what exists is left as it is."""
+    if not path.parent.exists():
+        make_private_dir(path.parent)
+    path.mkdir(mode=PRIVATE_DIR, exist_ok=True)
 
 
 def write_new(path: Path, data: bytes, mode: int = PRIVATE) -> None:

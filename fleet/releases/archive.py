@@ -65,7 +65,7 @@ class Archive:
         if not self._is_whole(digest, len(data)):
             path = self.path(digest)
             try:
-                path.parent.mkdir(mode=files.PRIVATE_DIR, parents=True, exist_ok=True)
+                files.make_private_dir(path.parent)
             except OSError as error:
                 raise FleetError(f"cannot make {path.parent}", cause=error.strerror or str(error)) from error
             files.replace(path, data)

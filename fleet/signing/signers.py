@@ -19,6 +19,7 @@ from fleet.signing.public import load_public, read
 from protocol.cose import SIGNATURE_SIZE
 
 TIMEOUT_S = 120.0  # a person may have to type a PIN
+MAX_TIMEOUT_S = 86400
 _ENCRYPTED = b"ENCRYPTED"
 _QUOTED = 500  # characters of what a command said last
 
@@ -175,11 +176,11 @@ def _described(path: Path, data: bytes) -> CommandSigner:
     hint = 'command = ["program", "argument"] and public = "NAME.pub", and perhaps timeout_s = 120'
     try:
         tree = tomllib.loads(data.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML", hint=hint, cause=str(error)) from error
     argv, public, timeout_s = tree.pop("command", None), tree.pop("public", None), tree.pop("timeout_s", TIMEOUT_S)
-    is_list = isinstance(argv, list) and all(isinstance(word, str) for word in argv)
-    is_time = type(timeout_s) in (int, float) and timeout_s > 0
-    if tree or not is_list or not isinstance(public, str) or not is_time:
+    is_list = isinstance(argv, list) and all(isinstance(word, str) and "\0" not in word for word in argv)
+    is_time = type(timeout_s) in (int, float) and 0 < timeout_s <= MAX_TIMEOUT_S
+    if tree or not is_list or not isinstance(public, str) or "\0" in public or not is_time:
         raise UsageError(f"{path} does not describe a signer", hint=hint)
     return command_signer(argv or (), load_public(path.parent / public).public, timeout_s, str(path))

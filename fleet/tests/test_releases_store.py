@@ -1,5 +1,6 @@
 """Where releases are kept: objects under their digest, rows that are never deleted."""
 
+import os
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -34,6 +35,18 @@ def test_an_object_comes_back_and_is_kept_once(tmp_path: Path) -> None:
     assert archive.put(b"a module") == digest == sha256(b"a module").digest()
     assert archive.path(digest).stat().st_ino == before.st_ino, "written once"
     assert (archive.has(digest), archive.size(digest), archive.get(digest)) == (True, 8, b"a module")
+
+
+def test_nobody_else_can_put_another_directory_in_the_place_of_one_that_is_private(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        digest = Archive(tmp_path / "fleet" / "releases").put(b"a module")
+    finally:
+        os.umask(old)
+    above = [
+        path for path in Archive(tmp_path / "fleet" / "releases").path(digest).parents if path.is_relative_to(tmp_path)
+    ]
+    assert {path.stat().st_mode & 0o777 for path in above if path != tmp_path} == {0o700}
 
 
 def test_what_is_missing_or_damaged_is_said_and_can_be_put_right(tmp_path: Path) -> None:

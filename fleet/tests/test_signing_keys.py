@@ -304,7 +304,11 @@ def test_a_file_describes_an_external_signer(tmp_path: Path) -> None:
         'command = ["a"]',
         'command = ["a"]\npublic = "build.pub"\ntimeout_s = 0',
         'command = ["a"]\npublic = "build.pub"\ntimeout_s = true',
+        'command = ["a"]\npublic = "build.pub"\ntimeout_s = 86401',
         'command = ["a"]\npublic = "build.pub"\nshell = true',
+        'command = ["a\\u0000"]\npublic = "build.pub"',
+        'command = ["a"]\npublic = "build\\u0000.pub"',
+        "command = " + "[" * 5000,
     ],
 )
 def test_a_file_that_describes_no_signer(tmp_path: Path, text: str) -> None:
