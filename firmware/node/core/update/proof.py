@@ -2,7 +2,7 @@
 
 from node.core import document
 from node.core.slots import digest
-from node.core.update.record import GUARD_PATH, Guard, Record, is_kept
+from node.core.update.record import GUARD_PATH, Guard, Record
 from protocol.update import CONFIRMED, Proof, Status, prove
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ def proof(node: "Node", guard: Guard, nonce: bytes) -> Proof:
         slot=node.slots.running,
         boot=node.boot,
         base=base,
-        confirmed=is_kept(node.files, node.slots),
+        confirmed=node.slots.is_kept,
     )
     made.mac = prove(node.identity.proof_key, node.identity.node, made)
     return made
