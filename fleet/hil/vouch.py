@@ -19,7 +19,7 @@ def load(report: Path) -> tuple[bytes, results.Run]:
         raise NotFoundError(f"cannot read {path}", hint, error.strerror or str(error)) from error
     if len(data) > MAX_FILE:
         raise FleetError(f"{path} is too large for the report of a run", hint="name the run.json of `fleet hil run`")
-    return sha256(data).digest(), results.read(path)
+    return sha256(data).digest(), results.parse(data, path)  # not read twice: it may be another one by then
 
 
 def faults(run: results.Run, kind: str, manifest: str) -> list[str]:

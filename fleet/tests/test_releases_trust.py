@@ -1,5 +1,7 @@
 """Who signed a release decides whether it is published: every role, with its threshold, over a report if need be."""
 
+import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -237,6 +239,17 @@ def test_a_report_vouches_for_the_program_that_was_tested(tmp_path: Path) -> Non
         _, run = vouch.load(report(tmp_path / "run.json", "ab" * 32, outcome))
         assert vouch.faults(run, "air", "ab" * 32) == [f"run r1 has not passed: {outcome}"], "whatever its verdict says"
     assert vouch.load(tmp_path)[0] == sha256((tmp_path / "run.json").read_bytes()).digest(), "a directory of a run"
+
+
+def test_the_report_that_is_judged_is_the_one_that_is_named(tmp_path: Path) -> None:
+    good = report(tmp_path / "good.json", "ab" * 32).read_bytes()
+    path = tmp_path / "run.json"
+    os.mkfifo(path)  # whatever is read of it is gone
+    writer = threading.Thread(target=path.write_bytes, args=(good,), daemon=True)
+    writer.start()
+    digest, run = vouch.load(path)
+    assert (digest, vouch.faults(run, "air", "ab" * 32)) == (sha256(good).digest(), [])
+    writer.join()
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"results": 5}', b'{"results": [{"outcome": "perfect"}]}', None])

@@ -29,7 +29,7 @@ from fleet.hil.results.model import (
     Run,
 )
 from fleet.hil.results.recorder import ARTEFACTS, Recorder, Test
-from fleet.hil.results.store import Follower, begin, end, load, now, read, runs
+from fleet.hil.results.store import Follower, begin, end, load, now, parse, runs
 
 __all__ = [
     "ARTEFACTS",
@@ -54,6 +54,6 @@ __all__ = [
     "end",
     "load",
     "now",
-    "read",
+    "parse",
     "runs",
 ]

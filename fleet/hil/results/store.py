@@ -40,9 +40,9 @@ def load(directory: Path) -> Run:
     return _run(whole) if whole.exists() else _merged(directory)
 
 
-def read(path: Path) -> Run:
-    """The run in a document such as run.json, wherever it lies; NotFoundError when it is none."""
-    return _run(path)
+def parse(data: bytes, path: Path) -> Run:
+    """The run in a document such as run.json, which was read from `path`; FleetError when it is none."""
+    return _run_of(_tree(data, path), path)
 
 
 def runs(results: Path) -> list[Path]:
@@ -148,12 +148,18 @@ def _checked(kind: str, tree: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 def _document(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            tree = json.loads(file.read(MAX_FILE))
+            data = file.read(MAX_FILE)
     except OSError as error:
         cause = error.strerror or str(error)
         raise NotFoundError(
             f"{path.parent} is no run of a bench", hint="`fleet hil report` lists them", cause=cause
         ) from error
+    return _tree(data, path)
+
+
+def _tree(data: bytes, path: Path) -> dict[str, Any]:
+    try:
+        tree = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise FleetError(f"{path} is damaged", cause=str(error)) from error
     if not isinstance(tree, dict):
@@ -162,7 +168,10 @@ def _document(path: Path) -> dict[str, Any]:
 
 
 def _run(path: Path) -> Run:
-    tree = _document(path)
+    return _run_of(_document(path), path)
+
+
+def _run_of(tree: Mapping[str, Any], path: Path) -> Run:
     try:
         boards = [known(BoardFacts, row) for row in tree.get("boards", ())]
         results = map(_result, tree.get("results", ()))
