@@ -211,3 +211,12 @@ def test_a_missing_value_leaves_a_record_that_fits_the_contract():
     node.parts.fault("bme280", "unplugged")
     go(node, task, 3)
     assert node.journal.records[-1].samples[c.PM25].to_cbor() == [None, FLAG_MISSING, 0, None, None, None]
+
+
+def test_each_sensor_that_answers_counts_as_working():
+    node, product, task = started()
+    assert product.working() == 3
+    assert product.may_restart()
+    node.parts.parts["sen66"].faults["unplugged"] = 1
+    go(node, task, 2)
+    assert product.working() == 1

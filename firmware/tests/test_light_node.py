@@ -320,3 +320,37 @@ def test_unknown_time_is_the_reason_that_is_reported():
     scene = Scene(known=False)
     scene.run(20 * MINUTE)
     assert scene.last(c.LEVEL_REASON).mean == REASON_FAIL_BRIGHT
+
+
+def test_it_may_restart_only_while_its_programme_wants_no_light():
+    night, day = 0, 12
+    rows = {
+        "at night": (night, {}, (), False),
+        "by day": (day, {}, (), True),
+        "at an unknown time": (None, {}, (), False),
+        "by day, with an order for light": (day, {}, (("set_level", {"level": 40, "seconds": 900}),), False),
+        "by day, with an order for darkness": (day, {}, (("set_level", {"level": 0, "seconds": 900}),), False),
+        "a lamp that is never off": (day, {"lamp_on_min": 5, "lamp_off_min": 5}, (), False),
+    }
+    for sentence, (hour, settings, orders, may) in rows.items():
+        scene = Scene(known=False, settings=settings)
+        assert not scene.product.may_restart(), "before anything is decided"
+        if hour is not None:
+            scene.node.clock.set_utc((EPOCH_S + hour * 3600) * 1000)
+        for name, args in orders:
+            scene.product.commands[name](args)
+        scene.run(MINUTE)
+        assert scene.product.may_restart() is may, sentence
+
+
+def test_what_works_is_told_rule_by_rule():
+    scene = Scene()
+    scene.run(2 * MINUTE)
+    assert not scene.product.healthy(), "the meter had no time to find a lamp that does not obey"
+    scene.run(MINUTE)
+    assert scene.product.healthy()
+    sound = scene.product.working()
+    scene.lamp.faults["failed"] = 1
+    scene.run(3 * MINUTE)
+    assert sound & ~scene.product.working()
+    assert Scene(safe=True).product.working() == 0

@@ -60,9 +60,9 @@ def test_an_update_that_proves_itself_stays():
     assert (running.running, running.on_trial, running.spare) == ("a", False, "b")
     running.try_next()
     running = node.start()
-    assert (running.running, running.on_trial) == ("b", True)
+    assert (running.running, running.on_trial, running.is_kept) == ("b", True, False)
     running.confirm()
-    assert not running.on_trial
+    assert (running.on_trial, running.is_kept) == (False, True)
     for _ in range(5):
         running = node.start()
         assert (running.running, running.on_trial, running.reverted) == ("b", False, None)

@@ -85,13 +85,13 @@ class Link:
         self._queue = Queue()
         self._parser = Parser()
         self._session = self._new_session(identity.node, source, boot)
-        self._wake = asyncio.Event()  # there may be something to send
         self._drained = asyncio.Event()  # something was sent
         self._over = asyncio.Event()  # the connection has failed
         self._fault: "Exception | None" = None
-        self._queue.on_ready = source.on_ready = self._wake.set
 
     def _new_session(self, node: str, source: "Source", boot: int) -> Session:
+        self._wake = asyncio.Event()  # there may be something to send
+        self._queue.on_ready = source.on_ready = self._wake.set
         self._names = {topics.down(node, name).encode(): name for name in SUBSCRIBED}
         self._offline = State(online=False, boot=boot).encode()
         will = (topics.up(node, "state"), self._offline)

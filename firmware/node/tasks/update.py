@@ -138,11 +138,13 @@ class Update:
             pass
 
     def tick(self) -> None:
-        """Restart into what is installed, when the product may be without its program for a moment."""
+        """Restart into what is installed, when the product may be without its program for a moment. One on trial that
+        is given up does not wait."""
         parts, resident = self._parts, self.resident
-        if resident.ready and (resident.now or parts.product.may_restart()):
+        if resident.ready and (resident.now or not parts.slots.is_kept or parts.product.may_restart()):
             document.save(parts.files, PATH, Fit(works=parts.product.working()))
-            parts.restart(_TAG)
+            if resident.depart():
+                parts.restart(_TAG)
 
     def is_fit(self) -> bool:
         """True when everything works that worked under the program before. What was broken, no update can mend."""
