@@ -67,7 +67,7 @@ class Contents:
 
 
 def opened(envelope: bytes) -> tuple[Signed, Release]:
-    """The release in an envelope; VerificationError when it is none, or is called what no file may be called."""
+    """The release in an envelope; VerificationError when it is none, or has names that mislead."""
     try:
         signed = Signed.decode(envelope)
         release = Release.decode(signed.document)
@@ -75,6 +75,9 @@ def opened(envelope: bytes) -> tuple[Signed, Release]:
         raise VerificationError(f"{RELEASE} is no release", cause=str(error)) from error
     if not (_NAME.fullmatch(release.product) and _VERSION.fullmatch(release.version)):
         raise VerificationError(f"{RELEASE} is no release", cause="its product or version is not a name")
+    words = (release.source, release.base_min, release.base_version, *release.boards, *release.chips, *release.cves)
+    if not all(word.isprintable() for word in words):
+        raise VerificationError(f"{RELEASE} is no release", cause="a text of it has more than one line, or hides some")
     if release.size > MAX_SLOT:
         raise VerificationError(f"{RELEASE} is no release", cause=f"its files have {release.size} bytes")
     return signed, release

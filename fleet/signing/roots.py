@@ -77,9 +77,15 @@ def load(data: bytes) -> Signed:
 def load_document(signed: Signed) -> Root:
     """The root in an envelope, its signatures not looked at; SignatureError when it is none."""
     try:
-        return trust.load_root(signed.document)
+        root = trust.load_root(signed.document)
     except DecodeError as error:
         raise SignatureError(refusals.U_MALFORMED, "not a root", cause=str(error)) from error
+    words = [*(role.name for role in root.roles), *(product.name for product in root.products), *root.recovery]
+    if not all(word.isprintable() for word in words):
+        raise SignatureError(
+            refusals.U_MALFORMED, "not a root", cause="a name of it has more than one line, or hides some"
+        )
+    return root
 
 
 def verify_root(signed: Signed, old: Root | None) -> Root:

@@ -96,6 +96,8 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "an envelope without an end": (lambda place: _grow(place / "release.cbor"), "release.cbor"),
     "an envelope that is none": (lambda place: (place / "release.cbor").write_bytes(b"\xa0"), "release.cbor"),
     "another version": (lambda place: _resign(place, version="9.9.9"), "manifest.cbor is not in order"),
+    "a commit of two lines": (lambda place: _resign(place, source="1\nmanifest  2"), "more than one line"),
+    "a board that moves the cursor": (lambda place: _resign(place, boards=["\x1b[2J"]), "more than one line"),
     "a version that is a path": (lambda place: _resign(place, version="../../etc"), "is not a name"),
     "a version that moves the cursor": (lambda place: _resign(place, version="1\x1b[2J"), "is not a name"),
     "a product that is a path": (lambda place: _resign(place, product="../air"), "is not a name"),

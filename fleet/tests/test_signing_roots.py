@@ -30,6 +30,12 @@ def skipped() -> Signed:
     return signed_by(Signed(document=one.encode(), root=3), "anna", "berta")
 
 
+def misnamed(name: str) -> Signed:
+    one = load_document(second())
+    one.roles.append(trust.Role(name=name, threshold=1, keys=[0]))
+    return signed_by(Signed(document=one.encode(), root=2), "anna", "berta")
+
+
 def changed() -> Signed:
     """Somebody puts his key into a draft that others have signed."""
     made = signed_by(second(), "anna", "berta")
@@ -70,6 +76,7 @@ REFUSED: dict[str, tuple[Callable[[], Signed], int, str]] = {
         refusals.U_ROOT_OLD,
         "is not over this document",
     ),
+    "a role of two lines": (lambda: misnamed("x\nroot"), refusals.U_MALFORMED, "not a root"),
     "no root": (lambda: Signed(document=b"\xa0"), refusals.U_MALFORMED, "not a root"),
 }
 
