@@ -16,7 +16,7 @@ from tools.switchboard import WorldClock
 from tools.testbed import Testbed
 from tools.testbed.node import Seat
 from tools.testbed.press import Press, fleet
-from tools.tests.test_outages import consoles, started
+from tools.tests.test_outages import all_arrived, consoles, started
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +139,6 @@ def test_a_release_is_proved_and_each_bad_one_reverts_by_itself_and_says_why(tmp
             assert (about["release"], about["slot"]) == (GOOD, "b"), what
             assert (last["release"], last["stage"], last["code"]) == (f"air-9.{at + 2}.0", "reverted", code), what
             assert words in last["reason"], what
-        assert await bed.until(lambda: not bed.account().lost, PATIENCE_S)
+        await all_arrived(bed)
 
     with_bed(tmp_path, tuple(Seat(node, "air", "esp32_air", seed=7) for node in BAD), press_bad, check)

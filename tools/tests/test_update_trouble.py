@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from fleet.releases.contents import Contents
 from fleet.signing.make import new_key
 from fleet.signing.signers import PemSigner
 from protocol import refusals as u
-from protocol.trust import Signed
-from protocol.update import CONFIRMED, DOWNLOADING, FAILED, PAYLOAD, REFUSED, Block, Status
+from protocol.trust import STOP, Signed
+from protocol.update import CONFIRMED, DOWNLOADING, FAILED, PAYLOAD, REFUSED, STOPPED, Block, Status
 from tools.testbed import Testbed
 from tools.testbed.hostile import Hostile, honest
 from tools.testbed.node import Node, Seat
@@ -143,10 +144,6 @@ def attack(bed: Testbed, releases: dict[str, Contents]) -> None:
 
 def attacks(hostile: Hostile, releases: dict[str, Contents]) -> None:
     """Each is refused with its own code, and the last one, which is honest, is taken."""
-    online, past = hostile.signer, int(time.time()) - 30 * 86400
-    later, old = releases[LATER], releases[OLD]
-    spoilt = {**later.files, "node/app.mpy": later.files["node/app.mpy"][:-1] + b"?"}
-    first = hostile.campaign(later.digest)
 
     def ends(what: str, release: Contents, envelope: bytes, stage: int, code: int) -> Status:
         hostile.offer(release)
@@ -154,17 +151,11 @@ def attacks(hostile: Hostile, releases: dict[str, Contents]) -> None:
         assert (found.stage, found.code) == (stage, code), (what, found)
         return found
 
-    hostile.signer = PemSigner("stranger", "", new_key())
-    ends("a forged campaign", later, hostile.campaign(later.digest), REFUSED, u.U_CAMPAIGN_FORGED)
-    hostile.signer = online
-    stale = hostile.campaign(later.digest, issued=past, expires=past + 86400)
-    ends("a stale campaign", later, stale, REFUSED, u.U_CAMPAIGN_STALE)
-    other = hostile.campaign(later.digest, nodes=["cut-1"])
-    ends("a campaign for another node", later, other, REFUSED, u.U_NOT_ADDRESSED)
+    later = releases[LATER]
+    campaigns(hostile, later, ends)
+    untested, old = releases[UNTESTED], releases[OLD]
     unsigned = replace(later, signed=Signed(document=later.signed.document))
     ends("a release that nobody has signed", unsigned, hostile.campaign(later.digest), REFUSED, u.U_UNSIGNED)
-    ends("a campaign that is replayed", later, first, REFUSED, u.U_CAMPAIGN_REPLAYED)
-    untested = releases[UNTESTED]
     ends("no bench", untested, hostile.campaign(untested.digest), REFUSED, u.U_ROLE_MISSING)
     before = ends("a release below the floor", old, hostile.campaign(old.digest), REFUSED, u.U_ROLLBACK)
     mixed = replace(later, signed=releases[GOOD].signed)
@@ -174,6 +165,7 @@ def attacks(hostile: Hostile, releases: dict[str, Contents]) -> None:
     hostile.spoil = endless
     ends("data without an end", later, hostile.campaign(later.digest), FAILED, u.U_OVERSIZE)
     hostile.spoil = honest
+    spoilt = {**later.files, "node/app.mpy": later.files["node/app.mpy"][:-1] + b"?"}
     other_files = replace(later, files=spoilt)
     ends("a file that was tampered with", other_files, hostile.campaign(later.digest), FAILED, u.U_FILE)
     other_files = replace(old, signed=later.signed)
@@ -182,3 +174,18 @@ def attacks(hostile: Hostile, releases: dict[str, Contents]) -> None:
     assert (done.floor, done.root, done.boot) == (before.floor, before.root, before.boot + 1)
     assert done.proof is not None
     assert (done.proof.nonce, done.proof.manifest) == (hostile.nonce, later.release.manifest)
+
+
+def campaigns(hostile: Hostile, later: Contents, ends: Callable[..., Status]) -> None:
+    """Orders that the node must not take, and one that was taken before."""
+    online, past = hostile.signer, int(time.time()) - 30 * 86400
+    first = hostile.campaign(later.digest)
+    hostile.signer = PemSigner("stranger", "", new_key())
+    ends("a forged campaign", later, hostile.campaign(later.digest), REFUSED, u.U_CAMPAIGN_FORGED)
+    hostile.signer = online
+    stale = hostile.campaign(later.digest, issued=past, expires=past + 86400)
+    ends("a stale campaign", later, stale, REFUSED, u.U_CAMPAIGN_STALE)
+    other = hostile.campaign(later.digest, nodes=[CUT])
+    ends("a campaign for another node", later, other, REFUSED, u.U_NOT_ADDRESSED)
+    ends("a stop, which raises the counter", later, hostile.campaign(b"", action=STOP), STOPPED, u.U_NONE)
+    ends("a campaign that is replayed", later, first, REFUSED, u.U_CAMPAIGN_REPLAYED)
