@@ -26,7 +26,6 @@ from protocol.trust import BOOT, CAMPAIGN, CAMPAIGN_TYPE, INSTALL, STOP, Campaig
 
 LIFETIME_S = 86400
 ACTIONS = {INSTALL: "install", STOP: "stop", BOOT: "previous"}
-_INNOCENT = (refusals.U_UNREACHED, refusals.U_POWER, refusals.U_STOPPED)  # a trial that ended so may be repeated
 
 
 @dataclass(frozen=True)
@@ -164,8 +163,8 @@ def unfit(view: NodeView, said: NodeUpdate | None, release: Release, force: bool
         return refusals.U_NONE
     if release.sequence < said.floor:
         return refusals.U_ROLLBACK
-    reverted = said.stage == update.REVERTED and said.manifest == release.manifest
-    if reverted and said.code not in _INNOCENT and not force:
+    reverted = said.stage == update.REVERTED and said.manifest == release.manifest  # also when it may be innocent: then
+    if reverted and not force:  # the node has tried it again as often as it does
         return refusals.U_QUARANTINED
     return refusals.U_NONE
 

@@ -135,11 +135,11 @@ def test_what_is_refused_here(desk: Desk, node: str, said: dict[str, Any] | None
     assert (node in desk.order(wish or desk.install, node)) == (not why)
 
 
-@pytest.mark.parametrize(("code", "quarantined"), [(refusals.U_HUNG, True), (refusals.U_POWER, False)])
-def test_what_failed_before_needs_force(desk: Desk, code: int, quarantined: bool) -> None:
+@pytest.mark.parametrize("code", [refusals.U_HUNG, refusals.U_POWER, refusals.U_UNREACHED])
+def test_what_failed_before_needs_force(desk: Desk, code: int) -> None:
     desk.say(stage=update.REVERTED, code=code, manifest=desk.release.manifest, counter=3)
     (plan,) = desk.plan(desk.install)
-    assert plan.refusal == (text(refusals.U_QUARANTINED) if quarantined else "")
+    assert plan.refusal == text(refusals.U_QUARANTINED)
     assert desk.plan(replace(desk.install, force=True))[0].refusal == ""
 
 
