@@ -214,6 +214,20 @@ def test_blocks_that_nobody_asked_for_cost_nothing():
     assert node.resident.take() == []
 
 
+def test_what_is_too_long_for_a_block_takes_no_memory():
+    manager = Manager()
+    node = Node(manager)
+    node.resident.offer(manager.campaign(manager.release(NEW)))
+    steps = node.resident.work()
+    while not isinstance(next(steps), bytes):
+        pass
+    node.resident.block(bytes(Block.MAX_SIZE + 1))
+    assert node.resident.take() == []
+    node.resident.block(bytes(Block.MAX_SIZE))
+    assert len(node.resident.take()) == 1
+    steps.close()
+
+
 def test_without_room_it_is_refused_before_and_after_the_size_of_the_payload_is_known():
     for room, stage in ((30000, update.REFUSED), (70000, update.FAILED)):
         manager = Manager()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from protocol.update import Proof
 
 _RECORD = "/data/update.cbor"  # node.core.update.record.PATH
+_BLOCK_BYTES = 1280  # protocol.update.Block.MAX_SIZE
 _BLOCKS = 8  # that are held until `work` takes them; what does not fit is asked for again
 _BORROWED = (
     "node.core.ed25519",
@@ -123,8 +124,9 @@ class Resident:
         self._wake()
 
     def block(self, payload: "bytes | memoryview") -> None:
-        """A message on down/block. What nobody asked for is dropped."""
-        if self._blocks is not None and len(self._blocks) < _BLOCKS:
+        """A message on down/block. What nobody asked for is dropped, and what is too long for one: whoever has the
+        broker could fill the memory."""
+        if self._blocks is not None and len(self._blocks) < _BLOCKS and len(payload) <= _BLOCK_BYTES:
             self._blocks.append(bytes(payload))
             self.on_ready()
 
