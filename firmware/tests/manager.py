@@ -13,7 +13,7 @@ from node.core.update import job, proof, updater  # noqa: F401 - a node forgets 
 from node.core.update.resident import Resident
 from protocol import cose, manifest, trust
 from protocol.identity import Identity
-from protocol.messages import RESET_POWER_ON
+from protocol.messages import RESET_HARD, RESET_POWER_ON
 from protocol.payload import FORMAT, INSERT, MAX_BITS
 from protocol.refusals import U_UNAVAILABLE
 from protocol.trust import Campaign, Product, Release, Role, Root, Signed
@@ -199,31 +199,50 @@ class Manager:
 
 
 class Base:
-    """Two application partitions; the bootloader goes back when the one on trial does not confirm itself."""
+    """Two application partitions and otadata; the bootloader goes back when the image on trial does not confirm itself.
+
+    `changed` is called before each change."""
 
     def __init__(self, size=1 << 16):
         self.size = size
-        self.label = "ota_0"
+        self.changed = lambda: None
+        self.images = {"ota_0": bytearray(b"\xff" * size), "ota_1": bytearray(b"\xff" * size)}
+        self.label = "ota_0"  # what runs
         self.good = "ota_0"
-        self.next = ""
-        self.data = bytearray(b"\xff" * size)
+        self.next = ""  # chosen, and not started yet
+        self.written = 0  # bytes
+
+    @property
+    def spare(self):
+        return "ota_1" if self.label == "ota_0" else "ota_0"
+
+    @property
+    def data(self):
+        return self.images[self.spare]
 
     def write(self, at, data):
+        self.changed()
+        self.written += len(data)
         self.data[at : at + len(data)] = data
 
     def read(self, at, into):
         into[:] = self.data[at : at + len(into)]
 
+    def read_running(self, at, into):
+        into[:] = self.images[self.label][at : at + len(into)]
+
     def activate(self):
-        self.next = "ota_1" if self.label == "ota_0" else "ota_0"
+        self.changed()
+        self.next = self.spare
 
     def confirm(self):
-        self.good = self.label
+        """What was chosen last is good, whether it runs or not: as ESP-IDF does it."""
+        self.changed()
+        self.good, self.next = self.next or self.label, ""
 
     def reset(self):
         """What the bootloader does at a reset."""
-        self.label = self.next or self.good
-        self.next = ""
+        self.label, self.next = self.next or self.good, ""
 
 
 class Node:
@@ -291,6 +310,12 @@ class Node:
         self.resident.on_ready = self._wake
         self.resident.begin(cause, reason, crash)
         return slot
+
+    def restart(self, *end):
+        """What it asks for: on purpose, unless `end` says how it came instead."""
+        assert self.resident.ready
+        assert self.resident.depart()
+        return self.start(*(end or (RESET_HARD, "update")))
 
     def stage_0(self):
         """One boot up to the choice of the slot: a program that dies at once gets no further."""

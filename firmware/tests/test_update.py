@@ -2,7 +2,7 @@
 
 import sys
 
-from firmware.tests.manager import NEW, NOW_S, OLD, Base, Manager, Node
+from firmware.tests.manager import NEW, NOW_S, OLD, Manager, Node
 from node.core.update.record import DOWNLOAD, PATH
 from protocol import manifest, trust, update
 from protocol import refusals as u
@@ -242,73 +242,6 @@ def test_an_update_at_work_waits_for_the_time_after_a_reset():
     node.time.clock.set_utc(NOW_S * 1000)
     node.work(manager)
     assert (node.status.stage, node.status.code) == (update.WAITING, u.U_NONE)
-
-
-def test_a_base_image_goes_with_its_program():
-    manager = Manager()
-    image = bytes(range(256)) * 40
-    values = {"base_version": "1.27.0", "base_size": len(image), "base": manifest.digest(image), "base_min": "1.27.0"}
-    program = manager.release(NEW, **values)
-    program.base = image
-    base = Base()
-    node = Node(manager, base=base)
-    assert node.order(manager, manager.campaign(program)).stage == update.WAITING
-    assert base.data[: len(image)] == image
-    assert (node.start(), base.label, base.good) == ("b", "ota_1", "ota_0")
-    node.confirm(manager)
-    assert (base.good, node.status.proof.base) == ("ota_1", manifest.digest(image))
-    same = manager.release(dict(OLD, more=b"x"), sequence=3, **values)
-    assert node.order(manager, manager.campaign(same)).stage == update.WAITING
-    assert [ask.what for ask in manager.asked[-1:]] == [update.PAYLOAD], "that image runs already"
-    values.update({"base": manifest.digest(b"another image"), "base_size": 13})
-    program = manager.release(dict(OLD, more=b"y"), sequence=4, **values)
-    program.base = b"another imagf"
-    status = node.order(manager, manager.campaign(program))
-    assert (status.stage, status.code, base.next) == (update.FAILED, u.U_IMAGE, "")
-
-
-def test_a_bootloader_that_goes_back_ends_the_trial():
-    """Three times it is tried again: a power cut in the wrong moment may have been the reason."""
-    manager = Manager()
-    image = b"image" * 100
-    program = manager.release(NEW, base_version="1.27.0", base_size=len(image), base=manifest.digest(image))
-    program.base = image
-    for often in (1, 4):
-        base = Base()
-        node = Node(manager, base=base)
-        node.order(manager, manager.campaign(program))
-        for _ in range(often):
-            assert (node.status.stage, base.next) == (update.WAITING, "ota_1")
-            base.next = ""  # what it would not start
-            assert node.start() == "b"
-            assert (node.resident.ready, base.label) == (True, "ota_0")
-            assert node.start() == "a"
-            node.resident.up()
-            node.work(manager)
-        if often == 4:
-            assert (node.status.stage, node.status.code) == (update.REVERTED, u.U_BASE_REVERTED)
-        else:
-            assert (node.start(), base.label) == ("b", "ota_1")
-            node.confirm(manager)
-            assert node.status.proof.base == manifest.digest(image)
-    assert [ask.what for ask in manager.asked].count(update.BASE) == 2
-
-
-def test_an_image_that_the_bootloader_does_not_take_is_refused():
-    manager = Manager()
-    image = b"image" * 100
-    program = manager.release(NEW, base_version="1.27.0", base_size=len(image), base=manifest.digest(image))
-    program.base = image
-    base = Base()
-
-    def refuse():
-        raise OSError(5)
-
-    base.activate = refuse
-    node = Node(manager, base=base)
-    status = node.order(manager, manager.campaign(program))
-    assert (status.stage, status.code) == (update.FAILED, u.U_IMAGE)
-    assert node.start() == "a"
 
 
 def loaded():

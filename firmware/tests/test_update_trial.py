@@ -1,10 +1,10 @@
 """How a trial ends: every reason, what is tried again, what is taken for bad, and what survives power cuts."""
 
-from firmware.tests.manager import NEW, OLD, Base, Manager, Node
+from firmware.tests.manager import NEW, OLD, Manager, Node
 from node.core.slots import digest
 from node.core.update.record import DOWNLOAD
-from protocol import manifest, update
 from protocol import refusals as u
+from protocol import update
 from protocol.messages import RESET_HARD, RESET_POWER_ON, RESET_SOFT, RESET_UNKNOWN, RESET_WATCHDOG
 
 CRASH = "ValueError: no such thing"
@@ -264,15 +264,3 @@ def test_nothing_is_written_over_the_program_that_a_revert_needs():
     assert (node.resident.ready, node.resident.busy) == (True, False)
     assert node.start() == "a"
     assert node.order(manager, manager.campaign(third)).stage == update.WAITING
-
-
-def test_a_base_image_comes_also_when_its_program_is_there_already():
-    manager = Manager()
-    image = b"image" * 100
-    program = manager.release(NEW, base_version="1.27.0", base_size=len(image), base=manifest.digest(image))
-    program.base = image
-    base = Base()
-    node = Node(manager, base=base)
-    node.fill("b", NEW, "1.2")
-    assert node.order(manager, manager.campaign(program)).stage == update.WAITING
-    assert ([ask.what for ask in manager.asked], base.next) == ([update.RELEASE, update.BASE], "ota_1")

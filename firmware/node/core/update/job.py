@@ -4,6 +4,8 @@ Begun anew after each reset. What is there already is not fetched again: a paylo
 What only one step needs is imported for that step: judging, fetching and installing are never in memory together.
 """
 
+from hashlib import sha256
+
 from node.core import document
 from node.core.slots import digest
 from node.core.update import UpdateError
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 64  # cost of restarts (trial.py) after which an update is given up
 SLACK = 4096  # bytes by which a payload may be longer than what it unpacks to
+_PIECE = 1024  # bytes of the base image that are hashed at a time
 _SAY_MS = 10000  # between two reports of progress
 _JUDGING = ("node.core.update.judge", "node.core.ed25519", "node.core.sha512")
 _FETCHING = ("node.core.update.pull",)
@@ -49,12 +52,14 @@ class Job:
         record = self._record
         if record.attempts > ATTEMPTS:
             raise UpdateError(u.U_LOOP)
+        brings = False
         if record.action == trust.BOOT:
             self._history(self._desk.guard.sequence_of(record.manifest))
         else:
             release = yield from self._release()
             self._node.forget(_JUDGING)
-        if record.manifest == self._node.slots.manifest:
+            brings = yield from self._brings_base(release)
+        if record.manifest == self._node.slots.manifest and not brings:
             self._runs()
             return
         if record.action == trust.BOOT:
@@ -64,11 +69,11 @@ class Job:
             is_there = yield from self._is_there()
             if not is_there:
                 yield from self._fetch(release)
-            if self._lacks_base(release):
+            if brings:
                 yield from self._image(release)
             if not is_there:
                 yield from self._install(release)
-        self._point()
+        self._point(brings)
 
     def _history(self, sequence: int) -> None:
         record, trusted = self._record, self._desk.trusted
@@ -147,22 +152,30 @@ class Job:
         self._desk.enter(INSTALLING)
         yield from install.Installer(node.files, node.slots, release, records.DOWNLOAD).run()
 
-    def _lacks_base(self, release: "Release") -> bool:
-        """True when the release comes with another base image than the one that runs, and it is not fetched yet."""
-        base, guard = self._node.base, self._desk.guard
-        if release.base_version in ("", self._node.facts[2]) or self._record.base == release.base:
+    def _brings_base(self, release: "Release") -> "Generator[None, None, bool]":
+        """True when the release comes with another base image than the one that runs, whatever its version says."""
+        base, record = self._node.base, self._record
+        record.base_from = ""
+        record.base = b"" if base is None else release.base
+        if base is None or not release.base:
             return False
-        return base is None or guard.base != release.base or guard.base_label != base.label
+        hashed = sha256()
+        view = memoryview(bytearray(_PIECE))
+        for at in range(0, release.base_size, _PIECE):
+            piece = view[: min(_PIECE, release.base_size - at)]
+            base.read_running(at, piece)
+            hashed.update(piece)
+            yield
+        other: bool = hashed.digest() != release.base
+        return other
 
     def _image(self, release: "Release") -> "Steps":
         """The base image into the other partition: first, since it may fail, and the other slot still has a program."""
         self._node.forget(_INSTALLING)
-        self._desk.enter(INSTALLING)
+        self._desk.enter(DOWNLOADING)
         base = self._node.base
         if base is None:
             raise UpdateError(u.U_NO_PARTITION)
-        if release.base_size > base.size:
-            raise UpdateError(u.U_SPACE)
         from node.core.update.pull import Partition
 
         sink = Partition(base, self._record, release.base_size, self._desk.save)
@@ -170,21 +183,17 @@ class Job:
         if (yield from pull.digest()) != release.base:
             sink.begin(b"", 0)
             raise UpdateError(u.U_IMAGE)
-        self._record.base = release.base
 
-    def _point(self) -> None:
-        """The next restart tries the program in the other slot."""
+    def _point(self, brings: bool) -> None:
+        """The next restart tries the program in the other slot. With a base image that is decided when it restarts:
+        the bootloader tries an image once, also after a power cut while the node waits."""
         node, record = self._node, self._record
-        base = node.base if record.base else None
-        if base is not None and not record.base_from:
-            record.base_from = base.label
+        if brings and node.base is not None:
+            record.base_from = node.base.label
         self._desk.enter(WAITING)
-        if base is not None and record.base_from == base.label:
-            try:
-                base.activate()
-            except OSError as error:
-                raise UpdateError(u.U_IMAGE, str(error))
-        node.slots.try_next()
+        node.staged = brings
+        if not brings:
+            node.slots.try_next()
         node.files.remove(records.DOWNLOAD)
         node.now = record.flags & NOW != 0
         node.ready = True

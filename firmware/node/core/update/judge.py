@@ -140,10 +140,14 @@ def fitness(node: "Node", found: Release) -> None:
         raise UpdateError(u.U_CHIP, " ".join(found.chips)[:96])
     if found.mpy != mpy:
         raise UpdateError(u.U_ABI, "{} here {}".format(found.mpy, mpy))
-    brings = found.base_version and found.base_version != version
-    if brings and node.base is None:
-        raise UpdateError(u.U_NO_PARTITION)
-    if _parts(found.base_version if brings else version) < _parts(found.base_min):
+    if node.base is None:
+        if found.base_version not in ("", version):
+            raise UpdateError(u.U_NO_PARTITION)
+    elif found.base:
+        version = found.base_version
+        if found.base_size > node.base.size:
+            raise UpdateError(u.U_SPACE, "{} bytes of {}".format(found.base_size, node.base.size))
+    if _parts(version) < _parts(found.base_min):
         raise UpdateError(u.U_BASE_OLD, "{} here {}".format(found.base_min, version))
 
 
@@ -156,5 +160,6 @@ def history(now: "Trusted", guard: "Guard", record: "Record", manifest: bytes, s
     """A program is not below the floor, and has not failed here before."""
     if guard.era == now.floor_era and sequence < guard.floor:
         raise UpdateError(u.U_ROLLBACK, "{} below {}".format(sequence, guard.floor))
-    if manifest[:NAME] in record.quarantine and not force:
+    failed = manifest[:NAME] in record.quarantine or record.release[:NAME] in record.quarantine
+    if failed and not force:
         raise UpdateError(u.U_QUARANTINED)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
         def read(self, at: int, into: memoryview) -> None:
             """Fill `into`."""
 
+        def read_running(self, at: int, into: memoryview) -> None:
+            """Fill `into` from the image that runs."""
+
         def activate(self) -> None:
             """Start what was written from the next reset on."""
 
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
         boot: int
         base: Base | None
         ready: bool
+        staged: bool
         now: bool
         say: bool
         offered: bytes | None
@@ -62,6 +66,9 @@ if TYPE_CHECKING:
 
         def event(self, __attrs: dict[int, Any]) -> bool:
             """Keep the event `update`."""
+
+        def up(self) -> None:
+            """Say how far the update is."""
 
         def take(self) -> list[bytes]:
             """The blocks that came since it was called last."""

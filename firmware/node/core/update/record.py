@@ -6,8 +6,6 @@
 from hashlib import sha256
 
 from node.core import document
-from node.core.slots import PATH as POINTER
-from node.core.slots import decode
 from protocol import trust
 from protocol.errors import DecodeError
 from protocol.message import Message
@@ -16,7 +14,7 @@ from protocol.update import IDLE, STOPPED
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from node.core.files import FilesDoor
-    from node.core.slots import Slots
+    from node.core.update.parts import Base
     from protocol.trust import Root
 
 PATH = "/data/update.cbor"
@@ -91,14 +89,23 @@ class Record(Message):
     total: int = 0
     attempts: int = 0  # what restarts have cost it
     innocent: int = 0  # trials that failed by nobody's fault
-    base: bytes = b""  # base image on trial with it ...
-    base_from: str = ""  # ... the partition that ran before ...
+    base: bytes = b""  # the base image that it runs on ...
+    base_from: str = ""  # ... the partition that runs before, when that image is on trial, too ...
     base_id: bytes = b""  # ... and how far it is fetched
     base_done: int = 0
     refused: bytes = b""
     refused_counter: int = 0
     refused_code: int = 0
     quarantine: "list[bytes]" = []
+
+    @property
+    def suspect(self) -> bytes:
+        """By what it is remembered when it fails: the program, or the one release that has it with that base image."""
+        return (self.release if self.base_from else self.manifest)[:NAME]
+
+    def has_base(self, base: "Base | None") -> bool:
+        """False while the base image that is to be tried does not run: not yet, or not any more."""
+        return base is None or base.label != self.base_from
 
 
 class Known(Message):
@@ -192,8 +199,3 @@ def trusted(files: "FilesDoor", pinned: bytes) -> "Trusted | None":
         return Trusted(trust.load_root(pinned), Kept(pinned=digest))
     except DecodeError:
         return None
-
-
-def is_kept(files: "FilesDoor", slots: "Slots") -> bool:
-    """True when the running program is what every next restart runs: it is neither on trial nor given up."""
-    return decode(files.read(POINTER)).good == slots.running

@@ -84,6 +84,7 @@ class Resident:
         self.base = base
         self.on_ready: "Callable[[], None]" = _nothing
         self.ready = False
+        self.staged = False  # `depart` has something to do
         self.now = False
         self.say = False  # a status is due
         self.offered: "bytes | None" = None  # what came on down/ota and was not looked at
@@ -152,6 +153,16 @@ class Resident:
         finally:
             self._blocks = None
             self._drop()
+
+    def depart(self) -> bool:
+        """Call it right before the restart that `ready` asks for; False: do not restart after all. Raises OSError when
+        the flash refuses; call it again."""
+        if self.staged:
+            from node.core.update import trial
+
+            trial.depart(self)
+            self._drop()
+        return self.ready
 
     def confirm(self) -> None:
         """The program on trial has proved itself: keep it. Raises OSError when the flash refuses; call it again."""

@@ -9,12 +9,13 @@ from node.core.log import plain
 from node.core.slots import NONE, decode, digest
 from node.core.slots import PATH as POINTER
 from node.core.update import record as records
-from node.core.update.record import GUARD_PATH, NAME, QUARANTINED, Guard, Known, Record, is_kept
+from node.core.update.record import GUARD_PATH, NAME, QUARANTINED, Guard, Known, Record
 from protocol.messages import RESET_POWER_ON, RESET_WATCHDOG
 from protocol.refusals import (
     U_BASE_REVERTED,
     U_CRASHED,
     U_HUNG,
+    U_IMAGE,
     U_NONE,
     U_POWER,
     U_RESTARTED,
@@ -22,14 +23,14 @@ from protocol.refusals import (
     U_UNCONFIRMED,
     U_UNREACHED,
 )
-from protocol.update import CHECKING, CONFIRMED, IDLE, INSTALLING, REVERTED, STOPPED, TRIAL, WAITING
+from protocol.update import CHECKING, CONFIRMED, FAILED, IDLE, INSTALLING, REVERTED, STOPPED, TRIAL, WAITING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from node.core.update.parts import Node
 
-INNOCENT = (U_POWER, U_UNREACHED, U_BASE_REVERTED)  # a power cut may have kept the base image from its trial
-_GIVEN_UP = (U_STOPPED, U_UNCONFIRMED, U_UNREACHED, U_BASE_REVERTED)  # this trial must not go on
+INNOCENT = (U_POWER, U_UNREACHED)
+_GIVEN_UP = (U_STOPPED, U_UNCONFIRMED, U_UNREACHED)  # this trial must not go on
 RETRIES = 3  # of a trial that failed by nobody's fault
 _POWER_COST = 1  # of a restart while an update is unfinished: a power cut is nobody's fault ...
 _OTHER_COST = 10  # ... but whatever else ends a run may be the update's
@@ -58,7 +59,7 @@ def begin(node: "Node", cause: int, reason: str, crash: str) -> "tuple[bool, boo
         cost = _POWER_COST if cause == RESET_POWER_ON or reason else _OTHER_COST
         record.attempts = min(record.attempts + cost, 255)
     saved = record.encode() == before or document.save(node.files, records.PATH, record)
-    over = record.stage == TRIAL and record.code in _GIVEN_UP
+    over = record.stage == TRIAL and (record.code in _GIVEN_UP or not record.has_base(node.base))
     if over and saved:
         node.slots.settle()
     return over or record.stage == WAITING, record.untold or IDLE < record.stage < WAITING
@@ -67,10 +68,11 @@ def begin(node: "Node", cause: int, reason: str, crash: str) -> "tuple[bool, boo
 def _trial(node: "Node", record: Record, last: "tuple[int, str]") -> None:
     slots = node.slots
     pointer = decode(node.files.read(POINTER))
-    if slots.manifest == record.manifest:
-        if slots.on_trial:
-            _running(node, record, last)
-        elif is_kept(node.files, slots):
+    is_it = slots.manifest == record.manifest
+    if is_it and slots.on_trial:
+        _running(node, record, last)
+    elif is_it and record.has_base(node.base):  # else it is the same program without the image that it came with
+        if slots.is_kept:
             kept(node, record)
     elif pointer.trial == slots.spare and pointer.tries:
         pass  # stage 0 could not count it down: the next restart tries it
@@ -89,15 +91,14 @@ def _running(node: "Node", record: Record, last: "tuple[int, str]") -> None:
         record.untold = True
     elif record.code in (U_NONE, U_POWER):
         record.code, record.text = last
-    same = record.base and node.base is not None and node.base.label == record.base_from
-    if same and record.code in (U_NONE, U_POWER):
-        record.code, record.text = U_BASE_REVERTED, ""
+    if record.code == U_NONE and not record.has_base(node.base):  # the image did not get as far as here
+        record.code = U_POWER if last[0] == U_POWER else U_BASE_REVERTED
 
 
 def _ended(record: Record, last: "tuple[int, str]") -> None:
     """The program before runs again."""
-    if record.stage == WAITING or record.code in (U_NONE, U_POWER):
-        record.code, record.text = last
+    if record.stage == WAITING or record.code == U_NONE or (record.code == U_POWER and not record.base_from):
+        record.code, record.text = last  # with a base image, which has one try, what ended that is the reason
     record.untold = True
     if record.code == U_STOPPED:
         record.stage = STOPPED
@@ -108,7 +109,7 @@ def _ended(record: Record, last: "tuple[int, str]") -> None:
         record.stage = CHECKING
     else:
         record.stage = REVERTED
-        name = record.manifest[:NAME]
+        name = record.suspect
         others = [known for known in record.quarantine if known != name]
         record.quarantine = (others + [name])[-QUARANTINED:]
 
@@ -130,7 +131,30 @@ def kept(node: "Node", record: Record) -> None:
     record.stage = CONFIRMED
     record.code = U_NONE
     record.text = ""
-    record.quarantine = [known for known in record.quarantine if known != record.manifest[:NAME]]
+    proved = (record.manifest[:NAME], record.suspect)
+    record.quarantine = [known for known in record.quarantine if known not in proved]
+
+
+def depart(node: "Node") -> None:
+    """The node restarts into a program with its base image. Raises OSError when the flash refuses.
+
+    The pointer comes first: a program that finds itself without the new image gives up, while an image without its
+    program would be believed by the program before.
+    """
+    node.slots.try_next()
+    try:
+        if node.base is not None:
+            node.base.activate()
+    except OSError as error:
+        node.slots.settle()
+        record = document.load(node.files, records.PATH, Record)
+        record.stage = FAILED
+        record.code, record.text = U_IMAGE, plain(str(error), _TEXT)
+        record.untold = True
+        document.save(node.files, records.PATH, record)
+        node.ready = False
+        node.up()
+    node.staged = False
 
 
 def give_up(node: "Node", reached: bool) -> None:

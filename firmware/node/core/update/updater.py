@@ -69,7 +69,7 @@ class Updater:
         """The program on trial was confirmed: so is the campaign."""
         node, record = self.node, self.record
         tried = record.stage in (WAITING, TRIAL) and record.manifest == node.slots.manifest
-        if tried and records.is_kept(node.files, node.slots):
+        if tried and node.slots.is_kept and record.has_base(node.base):
             from node.core.update import trial
 
             trial.kept(node, record)
@@ -228,7 +228,7 @@ class Updater:
         stage = old.stage
         if stage == WAITING:  # before the record: if the power fails in between, the broker says the campaign again
             node.slots.settle()
-            node.ready = False
+            node.ready = node.staged = False
         record = Record(counter=found.counter, campaign=name, action=found.action, nonce=found.nonce)
         record.era = self.trusted.counter_era if self.trusted else b""
         record.expires = found.expires
