@@ -1,6 +1,7 @@
 """Writing files so that nobody ever sees half of one, and a secret is never readable by others, not for a moment."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -12,6 +13,7 @@ from fleet.errors import FleetError, NotAllowedError
 PRIVATE = 0o600
 PUBLIC = 0o644
 PRIVATE_DIR = 0o700
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # what FAT says, which most sticks have
 
 
 def make_private_dir(path: Path) -> None:
@@ -25,7 +27,7 @@ def write_new(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     """Create `path` whole; NotAllowedError when it exists: a key is never overwritten."""
     temporary = _write_beside(path, data, mode)
     try:
-        os.link(temporary, path)
+        _take_place(temporary, path)
     except FileExistsError:
         raise NotAllowedError(
             f"{path} exists", hint="move it away first if you are sure that nothing needs it"
@@ -33,7 +35,7 @@ def write_new(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     except OSError as error:
         raise FleetError(f"cannot write {path}", cause=error.strerror or str(error)) from error
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
     _sync_dir(path.parent)
 
 
@@ -60,6 +62,17 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _take_place(temporary: Path, path: Path) -> None:
+    """Give a file its name; FileExistsError when something is called so."""
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE))
+        temporary.replace(path)
 
 
 def _write_beside(path: Path, data: bytes, mode: int) -> Path:

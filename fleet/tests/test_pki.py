@@ -1,4 +1,5 @@
 import datetime
+import errno
 import os
 import ssl
 import stat
@@ -94,6 +95,18 @@ def test_no_client_name_is_a_node_id_and_no_node_id_a_client_name(name: str) -> 
 def test_what_is_no_node_id_gets_no_certificate(name: str) -> None:
     with pytest.raises(UsageError):
         AUTHORITY.issue_node(name, 1, NOW)
+
+
+def test_keys_are_kept_on_a_stick_without_links_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(_old: Path, _new: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    files.write_new(tmp_path / "a.pem", b"key")
+    with pytest.raises(NotAllowedError, match=r"a\.pem exists"):
+        files.write_new(tmp_path / "a.pem", b"another")
+    assert (tmp_path / "a.pem").read_bytes() == b"key"
+    assert [(path.name, stat.S_IMODE(path.stat().st_mode)) for path in tmp_path.iterdir()] == [("a.pem", 0o600)]
 
 
 def test_keys_are_private_from_the_first_moment_and_never_overwritten(tmp_path: Path) -> None:
