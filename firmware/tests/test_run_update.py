@@ -161,6 +161,15 @@ def test_it_restarts_when_it_may():
         assert bool(parts.restarts) is row[4], sentence
 
 
+def test_what_is_found_wrong_at_the_last_moment_is_no_reason_to_restart():
+    parts = Parts()
+    task = Update(parts)
+    task.resident.ready = True
+    task.resident.depart = lambda: False
+    task.tick()
+    assert parts.restarts == []
+
+
 def test_a_program_is_fit_when_all_works_that_worked_before():
     rows = {
         "all of it": (3, 3, True),

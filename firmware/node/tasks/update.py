@@ -141,7 +141,8 @@ class Update:
         """Restart into what is installed, when the product may be without its program for a moment. One on trial that
         is given up does not wait."""
         parts, resident = self._parts, self.resident
-        if resident.ready and (resident.now or not parts.slots.is_kept or parts.product.may_restart()):
+        may = resident.now or not parts.slots.is_kept or parts.product.may_restart()
+        if resident.ready and may and resident.depart():
             document.save(parts.files, PATH, Fit(works=parts.product.working()))
             if resident.depart():
                 parts.restart(_TAG)
