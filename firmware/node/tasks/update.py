@@ -142,7 +142,7 @@ class Update:
         is given up does not wait."""
         parts, resident = self._parts, self.resident
         may = resident.now or not parts.slots.is_kept or parts.product.may_restart()
-        if resident.ready and may and resident.depart():
+        if resident.ready and may:
             document.save(parts.files, PATH, Fit(works=parts.product.working()))
             if resident.depart():
                 parts.restart(_TAG)
