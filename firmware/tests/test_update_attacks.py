@@ -267,3 +267,33 @@ def test_a_root_without_the_old_keys_or_the_new_ones_is_refused():
         status = node.order(manager, manager.campaign(program, hint=2))
         assert (status.stage, status.code, status.root) == (update.REFUSED, row[4], 1), (sentence, status)
         assert flash(node) == before, sentence
+
+
+def test_no_way_around_the_floor_of_a_release_by_the_other_slot():
+    """A stolen online key starts what was installed and stopped: the floor rises all the same."""
+    manager = Manager()
+    node = Node(manager)
+    program = manager.release(NEW, sequence=5, floor=5)
+    node.order(manager, manager.campaign(program))
+    node.order(manager, manager.stop())
+    assert node.order(manager, manager.boot(program.manifest)).stage == update.WAITING
+    assert node.start() == "b"
+    node.confirm(manager)
+    assert node.status.floor == 5
+    status = node.order(manager, manager.boot(node.status.spare))
+    assert (status.stage, status.code) == (update.REFUSED, u.U_ROLLBACK)
+
+
+def test_a_floor_of_stolen_keys_does_not_come_back_with_the_other_slot():
+    manager = Manager()
+    node = Node(manager)
+    high = manager.release(NEW, sequence=0xFFFFFFFF, floor=0xFFFFFFFF)
+    node.update(manager, high)
+    manager.rotate({"root": (1, ["root"]), "build": (1, ["build 2"]), "campaign": (1, ["online"])})
+    good = manager.release(OLD, sequence=6, floor=6, by=["build 2"])
+    node.update(manager, good)
+    assert node.status.floor == 6
+    assert node.order(manager, manager.boot(high.manifest)).stage == update.WAITING
+    node.start()
+    node.confirm(manager)
+    assert node.status.floor == 6

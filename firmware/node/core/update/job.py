@@ -54,7 +54,7 @@ class Job:
             raise UpdateError(u.U_LOOP)
         brings = False
         if record.action == trust.BOOT:
-            self._history(self._desk.guard.sequence_of(record.manifest))
+            self._recall()
         else:
             release = yield from self._release()
             self._node.forget(_JUDGING)
@@ -73,7 +73,25 @@ class Job:
                 yield from self._image(release)
             if not is_there:
                 yield from self._install(release)
+            self._remember()
         self._point(brings)
+
+    def _recall(self) -> None:
+        """What the release said that brought the program to boot: it may come back, and what floor it brings."""
+        record, desk = self._record, self._desk
+        known = desk.guard.find(record.manifest)
+        self._history(known.sequence)
+        record.sequence = known.sequence
+        record.floor_era = desk.trusted.floor_era if desk.trusted else b""
+        record.floor = known.floor if desk.guard.era == record.floor_era else 0
+
+    def _remember(self) -> None:
+        """What the release says of the program in the other slot, for a campaign that boots it and cannot say so."""
+        node, guard = self._node, self._desk.guard
+        before = guard.encode()
+        guard.learn(node.slots.manifest, self._record)
+        if guard.encode() != before and not document.save(node.files, records.GUARD_PATH, guard):
+            raise UpdateError(u.U_STORAGE)
 
     def _history(self, sequence: int) -> None:
         record, trusted = self._record, self._desk.trusted

@@ -111,9 +111,10 @@ class Record(Message):
 class Known(Message):
     """A program that an update brought."""
 
-    FIELDS = ((1, "manifest", bytes, NAME, NAME), (2, "sequence", int, 0, _U32))
+    FIELDS = ((1, "manifest", bytes, NAME, NAME), (2, "sequence", int, 0, _U32), (3, "floor", int, 0, _U32))
     manifest: bytes
     sequence: int = 0
+    floor: int = 0  # that its confirmation brings
 
 
 class Guard(Message):
@@ -133,12 +134,23 @@ class Guard(Message):
     base: bytes = b""  # digest of the base image that an update brought ...
     base_label: str = ""  # ... into this partition
 
-    def sequence_of(self, manifest: bytes) -> int:
-        """The sequence of a program, 0 for one that no update brought."""
+    def find(self, manifest: bytes) -> "Known":
+        """What is known of a program: zeros of one that no update brought."""
         for row in self.known:
             if row.manifest == manifest[:NAME]:
-                return row.sequence
-        return 0
+                return row
+        return Known(manifest=manifest[:NAME])
+
+    def learn(self, other: bytes, record: "Record") -> None:
+        """The program of `record` is in one slot, the program `other` in the other one. Floors end with their era."""
+        name = record.manifest[:NAME]
+        known = [row for row in self.known if row.manifest == other[:NAME] != name]
+        if self.era != record.floor_era:
+            self.era = record.floor_era
+            self.floor = 0
+            for row in known:
+                row.floor = 0
+        self.known = known + [Known(manifest=name, sequence=record.sequence, floor=record.floor)]
 
 
 class Kept(Message):

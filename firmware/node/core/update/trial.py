@@ -9,7 +9,7 @@ from node.core.log import plain
 from node.core.slots import NONE, decode, digest
 from node.core.slots import PATH as POINTER
 from node.core.update import record as records
-from node.core.update.record import GUARD_PATH, NAME, QUARANTINED, Guard, Known, Record
+from node.core.update.record import GUARD_PATH, NAME, QUARANTINED, Guard, Record
 from protocol.messages import RESET_POWER_ON, RESET_WATCHDOG
 from protocol.refusals import (
     U_BASE_REVERTED,
@@ -117,13 +117,9 @@ def _ended(record: Record, last: "tuple[int, str]") -> None:
 def kept(node: "Node", record: Record) -> None:
     """The program of `record` is confirmed: raise the floor first. The caller saves the record. Raises OSError."""
     guard = document.load(node.files, GUARD_PATH, Guard)
-    floor = guard.floor if guard.era == record.floor_era else 0
-    if record.release:
-        guard.floor = max(floor, record.floor)
-        guard.era = record.floor_era
-        spare = digest(node.files, node.slots.spare)[:NAME]
-        guard.known = [row for row in guard.known if row.manifest == spare]
-        guard.known.append(Known(manifest=record.manifest[:NAME], sequence=record.sequence))
+    if record.floor_era:
+        guard.learn(digest(node.files, node.slots.spare), record)
+        guard.floor = max(guard.floor, record.floor)
     if record.base and node.base is not None:
         guard.base, guard.base_label = record.base, node.base.label
     if guard != document.load(node.files, GUARD_PATH, Guard) and not document.save(node.files, GUARD_PATH, guard):
