@@ -183,6 +183,15 @@ def test_blocks_that_are_not_those_of_the_payload_are_refused():
         attack(manager.campaign(manager.release(NEW)), manager, Node(manager), row[1], sentence, update.FAILED)
 
 
+def test_how_long_a_payload_may_be():
+    for more, code in ((0, u.U_PAYLOAD), (1, u.U_OVERSIZE)):
+        manager = Manager()
+        program = manager.release(NEW)
+        signed = len(program.document) + sum([len(data) for data in NEW.values()])
+        program.payload = bytes(signed + signed // 64 + 1024 + more)
+        attack(manager.campaign(program), manager, Node(manager), code, more, update.FAILED)
+
+
 def test_no_path_leaves_the_slot():
     for path in ("../boot.py", "/boot.py", "node/../../boot.py", "manifest.cbor", "a//b"):
         manager = Manager()

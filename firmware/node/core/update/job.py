@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Fetching = Generator[int | bytes | None, None, Pull]
 
 ATTEMPTS = 64  # cost of restarts (trial.py) after which an update is given up
-SLACK = 4096  # bytes by which a payload may be longer than what it unpacks to
+SLACK = 1024  # bytes by which a payload may be longer than what it unpacks to, and a 64th of that (SPEC 16.4)
 _PIECE = 1024  # bytes of the base image that are hashed at a time
 _SAY_MS = 10000  # between two reports of progress
 _JUDGING = ("node.core.update.judge", "node.core.ed25519", "node.core.sha512")
@@ -157,7 +157,8 @@ class Job:
         check(sink.total - sink.done if sink.id else 0)
         desk.enter(DOWNLOADING)
         ask = Ask(what=PAYLOAD, release=record.release, have=node.slots.manifest)
-        pull = yield from self._pull(ask, sink, release.size + release.manifest_size + SLACK)
+        signed = release.size + release.manifest_size
+        pull = yield from self._pull(ask, sink, signed + signed // 64 + SLACK)
         if (yield from pull.digest())[: len(sink.id)] != sink.id:
             raise UpdateError(u.U_PAYLOAD, "not what was announced")
 
