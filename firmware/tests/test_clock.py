@@ -132,6 +132,17 @@ def test_the_floor_rises_only_while_a_broker_proves_the_time():
     assert keeper(files, 2)[0].clock.floor_s == NOW_S
 
 
+def test_a_lie_of_an_hour_about_the_time_is_over_after_a_day():
+    files = Files()
+    time, keep = keeper(files, made=NOW_S)
+    time.clock.set_utc((NOW_S + 3000 * 24 * HOUR) * 1000)
+    for _ in range(HOUR):
+        keep.tick(True)
+        time.sleep(1000)
+    assert time.clock.floor_s == NOW_S + 24 * HOUR
+    assert (keeper(files, 2)[0].clock.floor_s, files.writes) == (NOW_S + 24 * HOUR, 1)
+
+
 def test_flash_is_written_at_the_first_sync_and_then_hourly():
     files = Files()
     time, keep = keeper(files)

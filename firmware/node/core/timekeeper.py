@@ -1,7 +1,8 @@
 """What a node remembers about time over a reset: a floor, and where each of its last boots lies in UTC.
 
 The floor rises only while a broker whose certificate was checked against our time is connected: a lying time server
-must not move it into the future, where every certificate has expired and no honest server is believed.
+must not move it into the future, where every certificate has expired and no honest server is believed. A certificate is
+valid for years, so the floor rises by a day an hour at most: a lie of an hour is over after a day.
 With the anchor of a boot an entry that was taken before the clock was set can be dated later, also by the boot after.
 """
 
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 PATH = "/data/time.cbor"
 _BOOTS = 8  # anchors kept
-_SAVE_S = 3600  # the floor moves on flash at most this often: 8 760 writes a year
+_SAVE_S = 3600  # the floor moves on flash at most this often: 8 760 writes a year ...
+_RISE_S = 86400  # ... and by so much at most, once there is one
 _U32 = 0xFFFFFFFF
 
 
@@ -45,6 +47,7 @@ class Timekeeper:
         self._times = document.load(files, PATH, Times)
         self._made = made
         self._anchored = False
+        self._next_s = 0  # uptime from which the floor may move again
         clock.floor_s = max(made, self._times.floor_s)
 
     def tick(self, proved: bool) -> None:
@@ -55,7 +58,12 @@ class Timekeeper:
         anchor, now = self._clock.anchor_s, self._clock.utc_s()
         if anchor is None or anchor < 0 or now is None:
             return
-        floor = now if proved and not 0 <= now - self._times.floor_s < _SAVE_S else self._times.floor_s
+        floor = self._times.floor_s
+        up_s = self._clock.uptime_s()
+        if proved and not 0 <= now - floor < _SAVE_S and up_s >= self._next_s:
+            known = max(self._made, floor)
+            floor = min(now, known + _RISE_S) if known else now
+            self._next_s = up_s + _SAVE_S
         if self._anchored and floor == self._times.floor_s:
             return
         anchors = [known for known in self._times.anchors if known.boot != self._boot]
