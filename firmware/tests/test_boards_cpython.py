@@ -50,6 +50,7 @@ def test_a_board_has_what_its_product_asks_for(name):
 STAYS = {
     "node/board/door.py": "types only",
     "node/core/files.py": "types only",
+    "node/core/update/base.py": "types only",
     "node/core/update/parts.py": "types only",
     "protocol/console.py": "reads what a node writes",
     "protocol/refusal_texts.py": "for people; a node sends codes",

@@ -8,32 +8,12 @@ if TYPE_CHECKING:
     from node.core.clock import Clock
     from node.core.files import FilesDoor
     from node.core.slots import Slots
+    from node.core.update.base import Base
     from node.core.update.record import Guard, Record, Trusted
     from protocol.identity import Identity
 
     Steps = Iterator[Union[int, bytes, None]]  # as `Resident.work` yields
     Judged = Generator[Union[int, bytes, None], None, bool]
-
-    class Base(Protocol):
-        """The door to the base image (`node/board/door.py`)."""
-
-        label: str
-        size: int
-
-        def write(self, at: int, data: "bytes | bytearray | memoryview") -> None:
-            """Write within one sector of 4096 bytes."""
-
-        def read(self, at: int, into: memoryview) -> None:
-            """Fill `into`."""
-
-        def read_running(self, at: int, into: memoryview) -> None:
-            """Fill `into` from the image that runs."""
-
-        def activate(self) -> None:
-            """Start what was written from the next reset on."""
-
-        def confirm(self) -> None:
-            """The image that runs works."""
 
     class Node(Protocol):
         """The resident part, as the rest of the updater sees it."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from typing import Callable, Protocol
 
     from node.core.files import FilesDoor
-    from node.core.update.parts import Base, Node, Steps
+    from node.core.update.base import Base
+    from node.core.update.parts import Node, Steps
     from node.core.update.record import Record
 
     class Sink(Protocol):

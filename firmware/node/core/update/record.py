@@ -14,7 +14,7 @@ from protocol.update import IDLE, STOPPED
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from node.core.files import FilesDoor
-    from node.core.update.parts import Base
+    from node.core.update.base import Base
     from protocol.trust import Root
 
 PATH = "/data/update.cbor"

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from node.core.clock import Clock
     from node.core.files import FilesDoor
     from node.core.slots import Slots
-    from node.core.update.parts import Base, Steps
+    from node.core.update.base import Base
+    from node.core.update.parts import Steps
     from protocol.identity import Identity
     from protocol.update import Proof
 
