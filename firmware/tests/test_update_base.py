@@ -176,6 +176,7 @@ def test_how_an_image_fails_and_that_its_program_goes_with_it():
         assert node.resident.ready, sentence
         assert node.restart() == "a", sentence
         assert ends(node, manager) == (update.REVERTED, code), sentence
+        assert [event[2] for event in node.events].count(update.REVERTED) == 1, sentence
         assert node.events[-1][3] == code
         assert (node.start(), node.base.label, node.base.good) == ("a", "ota_0", "ota_0")
         assert node.order(manager, manager.campaign(program)).code == u.U_QUARANTINED, sentence

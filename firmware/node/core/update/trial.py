@@ -91,8 +91,10 @@ def _running(node: "Node", record: Record, last: "tuple[int, str]") -> None:
         record.untold = True
     elif record.code in (U_NONE, U_POWER):
         record.code, record.text = last
-    if record.code == U_NONE and not record.has_base(node.base):  # the image did not get as far as here
-        record.code = U_POWER if last[0] == U_POWER else U_BASE_REVERTED
+    if not record.has_base(node.base):
+        record.untold = False  # it is over: the program before says so
+        if record.code == U_NONE:  # the image did not get as far as here
+            record.code = U_POWER if last[0] == U_POWER else U_BASE_REVERTED
 
 
 def _ended(record: Record, last: "tuple[int, str]") -> None:
