@@ -222,6 +222,18 @@ def test_an_old_campaign_is_refused():
     attack(first, manager, node, u.U_CAMPAIGN_REPLAYED, "replayed campaign")
 
 
+def test_a_clock_that_was_wrong_for_a_while_costs_no_order():
+    manager = Manager()
+    node = Node(manager)
+    envelope = manager.campaign(manager.release(NEW))
+    node.time.clock.set_utc((NOW_S + 40000000) * 1000)  # somebody answered for the time server
+    for _ in range(3):
+        assert node.order(manager, envelope).code == u.U_CAMPAIGN_STALE
+    assert len(node.events) == 1, "what is said once is not said again"
+    node.time.clock.set_utc(NOW_S * 1000)
+    assert node.order(manager, envelope).stage == update.WAITING
+
+
 def test_another_signed_release_than_the_campaign_names_is_refused():
     manager = Manager()
     program = manager.release(NEW)

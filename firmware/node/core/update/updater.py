@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _QUIET_MS = 60000  # between two refusals that are worth a write
 _TEXT = 96  # bytes of Status.text
 _PASSING = (u.U_STORAGE, u.U_MEMORY, u.U_UNAVAILABLE, u.U_TIME)  # what is refused for these may be taken another time
+_CLOCK = (u.U_CAMPAIGN_STALE, u.U_ROOT_EXPIRED)  # what was refused for these may have been right, and the clock wrong
 _TAG = "update"
 
 
@@ -135,7 +136,8 @@ class Updater:
         node, record = self.node, self.record
         payload, node.offered = node.offered or b"", None
         name = sha256(payload).digest()
-        if name == record.refused:
+        again = name == record.refused
+        if again and record.refused_code not in _CLOCK:
             self._refuse(record.refused_counter, UpdateError(record.refused_code))
             return False
         counter = root = 0
@@ -153,7 +155,7 @@ class Updater:
             if error.code == u.U_TIME:
                 node.park(payload, True)
             behind = self.trusted is not None and root > self.trusted.root.version
-            self._refuse(counter, error, name, behind or error.code in _PASSING)
+            self._refuse(counter, error, b"" if again else name, behind or error.code in _PASSING)
         except MemoryError:
             self._refuse(counter, UpdateError(u.U_MEMORY), name, True)
         return False
