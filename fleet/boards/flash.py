@@ -327,12 +327,13 @@ def _held(url: str) -> Iterator[None]:
     """A pseudo-terminal stays open: it has no reset line, so the last one to leave starts the program.
 
     Any other port must not: a chip that is a USB device itself comes back under another name while the old one is held.
+    It is opened for reading only: who watches the terminal can then tell its close from that of a tool just before.
     """
     if "://" in url or Path(url).resolve().parent != _PTYS:
         yield
         return
     try:
-        handle = os.open(url, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(url, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise refusal(url, error) from error
     try:
