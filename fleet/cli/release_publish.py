@@ -75,7 +75,7 @@ def verify(name: str, root_file: Path | None, out: Output, directory: Path) -> N
     """
     from fleet.releases import trust
 
-    release = _release(name, directory)
+    release, remark = _release(name, directory)
     root = root_of(root_file, directory)
     trust.verify(release.signed, release.release, root, out.now_s)
     sections = (
@@ -83,6 +83,7 @@ def verify(name: str, root_file: Path | None, out: Output, directory: Path) -> N
         ("Signatures", SIGNERS, map(signer_row, trust.signers(release.signed, root))),
     )
     out.record(VERIFIED, _verified(release, root), sections)
+    out.note(remark)
 
 
 @click.command(
@@ -160,16 +161,18 @@ def yank(name: str, reason: str, yes: bool, dry_run: bool, out: Output, director
     out.note("Nothing was changed: this was a dry run." if dry_run else "")
 
 
-def _release(name: str, directory: Path) -> "Contents":
-    """What is named: a directory, else a release that was published."""
+def _release(name: str, directory: Path) -> "tuple[Contents, str]":
+    """What is named, a directory, else a release that was published; and what speaks against using it all the same."""
     from fleet.releases import directory as directories
     from fleet.releases import trust
     from fleet.releases.archive import Archive
 
     if Path(name).is_dir():
-        return directories.load(Path(name))
+        return directories.load(Path(name)), ""
     with opened(directory) as session:
-        return trust.published(session.store.releases.get(name), Archive(session.config.releases_dir))
+        row = session.store.releases.get(name)
+        remark = f"It was yanked, so no new update may use it: {row.yanked_reason}" if row.yanked_s else ""
+        return trust.published(row, Archive(session.config.releases_dir)), remark
 
 
 def _verified(release: "Contents", root: "Root") -> Mapping[str, Any]:

@@ -143,16 +143,20 @@ def show_all(product: str | None, out: Output, directory: Path) -> None:
 @click.command(
     "show",
     cls=Command,
-    examples=("fleet release show air-1.4.0", "fleet release show air-1.4.0 --against air-1.3.0"),
+    examples=(
+        "fleet release show air-1.4.0",
+        "fleet release show air-1.4.0 --against air-1.3.0",
+        "fleet release show releases/air-1.4.1 --against air-1.4.0",
+    ),
 )
-@click.argument("name", metavar="ID")
-@click.option("--against", metavar="ID", help="What changed since that release, and what a node has to fetch.")
+@click.argument("name", metavar="ID|DIR")
+@click.option("--against", metavar="ID|DIR", help="What changed since that release, and what a node has to fetch.")
 @output_option
 @fleet_option
 def show(name: str, against: str | None, out: Output, directory: Path) -> None:
     """Show what a release is, who signed it, and what changed.
 
-    ID is as in the list, or the begin of a digest, at least 8 digits.
+    ID is as in the list, or the begin of a digest, at least 8 digits; DIR is what `build` made, published or not.
     """
     with opened(directory) as session, board_progress.awaited("Comparing", out):
         row, sections = _shown(session, name, against, out.now_s)
@@ -196,14 +200,11 @@ def signer_row(signature: "Signature") -> Mapping[str, Any]:
 def _shown(session: Session, name: str, against: str | None, now_s: int) -> tuple[Mapping[str, Any], Any]:
     from fleet import signing
     from fleet.releases import compare, trust
-    from fleet.releases.archive import Archive
 
-    releases, archive = session.store.releases, Archive(session.config.releases_dir)
-    found = releases.get(name)
-    before = trust.published(releases.get(against), archive) if against else None
-    release = trust.published(found, archive)
+    found, release = _found(session, name)
+    before = _found(session, against)[1] if against else None
     root = signing.roots(session.config).newest
-    row = _row(found, release, _state(found, _newest(releases.all(found.product)), now_s))
+    row = _row(found, release, _state_of(session, found, release, now_s))
     row |= {"full_bytes": compare.full_bytes(release), "against": before.id if before else None}
     row |= {"delta_bytes": compare.delta_bytes(release, before) if before else None}
     states = trust.roles(release.signed, release.release, root) if root else ()
@@ -213,6 +214,24 @@ def _shown(session: Session, name: str, against: str | None, now_s: int) -> tupl
         ("Signatures", SIGNERS, map(signer_row, trust.signers(release.signed, root))),
         ("Changes", CHANGES, map(_change, changes)),
     )
+
+
+def _found(session: Session, name: str) -> "tuple[Published | None, Contents]":
+    """What is named: a directory, and what the fleet knows of it if it was published; else one that was."""
+    from fleet.releases import directory, trust
+    from fleet.releases.archive import Archive
+
+    if Path(name).is_dir():
+        release = directory.load(Path(name))
+        return session.store.releases.find(release.digest), release
+    found = session.store.releases.get(name)
+    return found, trust.published(found, Archive(session.config.releases_dir))
+
+
+def _state_of(session: Session, found: "Published | None", release: "Contents", now_s: int) -> str:
+    if found is not None:
+        return _state(found, _newest(session.store.releases.all(found.product)), now_s)
+    return "expired" if release.release.expires <= now_s else "not published"
 
 
 def _change(one: Any) -> Mapping[str, Any]:
@@ -263,24 +282,24 @@ def _listed(row: "Published", newest: Mapping[str, bytes], now_s: int) -> Mappin
     }
 
 
-def _row(row: "Published", release: "Contents", state: str) -> dict[str, Any]:
+def _row(row: "Published | None", release: "Contents", state: str) -> dict[str, Any]:
     about = release.release
     plain = ("product", "version", "sequence", "floor", "cves", "source", "boards", "chips", "mpy", "base_min", "sbom")
     return {
         **{name: getattr(about, name) for name in (*plain, "size", "manifest")},
-        "release": row.id,
+        "release": release.id,
         "state": state,
         "kind": _KINDS[about.kind],
-        "yanked": moment(row.yanked_s),
-        "yanked_by": row.yanked_by or None,
-        "yanked_reason": row.yanked_reason or None,
+        "yanked": moment(row.yanked_s) if row else None,
+        "yanked_by": (row and row.yanked_by) or None,
+        "yanked_reason": (row and row.yanked_reason) or None,
         "issued": moment(about.issued),
         "expires": moment(about.expires),
         "support_until": moment(about.support_until),
         "base_version": about.base_version or None,
         "base_size": about.base_size,
         "files": len(release.files),
-        "published": moment(row.published_s),
-        "published_by": row.published_by,
-        "digest": row.digest,
+        "published": moment(row.published_s) if row else None,
+        "published_by": row and row.published_by,
+        "digest": release.digest,
     }

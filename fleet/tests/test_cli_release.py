@@ -177,6 +177,8 @@ def test_from_a_directory_into_the_fleet_and_out_of_use(desk: Desk) -> None:
     assert desk.run("yank", "air-1.0.0", "--reason", "lamps  flicker", "--yes").code == 0
     [row] = desk.run("list", "--json").json["releases"]
     assert (row["state"], row["yanked_reason"]) == ("yanked", "lamps flicker")
+    held = desk.run("verify", "air-1.0.0")
+    assert (held.code, "It was yanked, so no new update may use it: lamps flicker" in held.err) == (0, True)
     assert desk.run("yank", "air-1.0.0", "--reason", "again", "--yes").code == 4
     assert desk.run("yank", "air-1.0.1", "--reason", "again", "--yes").code == 3
     assert desk.run("yank", "air-1.0.0", "--reason", " ", "--yes").code == 2
@@ -218,6 +220,16 @@ def test_show_says_who_signed_and_what_changed(desk: Desk) -> None:
     assert [row["state"] for row in desk.run("list", "--json").json["releases"]] == ["newest", "older"]
     assert desk.run("show", "air-1.1.0", "--against", "air-9").code == 3
     assert desk.run("show", "light-1.0.0").code == 3
+
+
+def test_show_takes_a_directory_before_it_is_published_and_after(desk: Desk) -> None:
+    before = desk.run("show", desk.air, "--json").json["release"]
+    assert (before["release"], before["state"], before["published"]) == ("air-1.0.0", "not published", None)
+    assert [row["met"] for row in before["roles"]] == [False, False]
+    published(desk)
+    after = desk.run("show", desk.air, "--against", "air-1.0.0", "--json").json["release"]
+    assert (after["state"], after["digest"], after["changes"]) == ("newest", before["digest"], [])
+    assert desk.run("show", desk.air.parent).code == 3
 
 
 def test_a_fleet_without_a_root_publishes_nothing_and_says_what_to_do(desk: Desk) -> None:
