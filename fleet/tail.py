@@ -116,9 +116,13 @@ def _event(node: str, _: str, payload: bytes) -> Iterator[Line]:
     for entry in messages.Batch.decode(payload).entries:
         event = Event.decode(entry)
         fields = event_fields(event.code, event.phase, event.attrs or {})
-        attributes = (f"{name}={value}" for name, value in fields["attributes"].items())
+        attributes = (f"{name}={_plain(value)}" for name, value in fields["attributes"].items() if value != "")
         words = (f"#{event.seq}", fields["event"], fields["phase"], *attributes)
         yield Line(node, "event", " ".join(filter(None, words)), {"seq": event.seq, **fields}, _time(event.t, event.tq))
+
+
+def _plain(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else value
 
 
 def _state(node: str, _: str, payload: bytes) -> Iterator[Line]:

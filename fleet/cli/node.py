@@ -81,12 +81,17 @@ _WORDS: dict[str, Mapping[int, str]] = {
 
 
 def _in_words(attributes: Mapping[str, Any]) -> str:
-    """Attributes of an event as a person reads them."""
+    """Attributes of an event as a person reads them: no empty ones, and of a digest the begin."""
+    from fleet.tail import STAGES
+
+    words = {**_WORDS, "stage": STAGES}
 
     def word(name: str, value: Any) -> Any:
-        return _WORDS.get(name, {}).get(value, value) if isinstance(value, int) else value
+        if isinstance(value, bytes):
+            return value.hex()[:12]
+        return words.get(name, {}).get(value, value) if isinstance(value, int) else value
 
-    return pairs({name: word(name, value) for name, value in attributes.items()})
+    return pairs({name: word(name, value) for name, value in attributes.items() if value != ""})
 
 
 _BASE = (

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 WAIT_S = 900
 LIFETIME_S = 86400
 BARS = 20  # more nodes than this share one bar
-_COLOURS = {"proved": "green", "stopped": "green", "refused": "red", "failed": "red", "reverted": "red"}
+_TOLD = 2  # events of one update at most: that it is on trial, and how it ended
+_PROVED = "proved"
+_COLOURS = {_PROVED: "green", "stopped": "green", "refused": "red", "failed": "red", "reverted": "red"}
 
 
 def _colour(value: Any) -> str:
@@ -162,7 +164,7 @@ class _Names:
 def _row(plan: "Plan", order: "Ordered | None", now: "Progress | None", names: _Names) -> dict[str, Any]:
     return {
         "node": plan.node,
-        "runs": names.of(plan.runs),
+        "runs": names.of(plan.manifest if now and now.stage == _PROVED else plan.runs),
         "wanted": names.of(plan.manifest),
         "order": order.counter if order else None,
         "stage": "refused" if plan.refusal else now.stage if now else "ordered" if order else "-",
@@ -235,6 +237,7 @@ class About(NamedTuple):
 def about(store: "Store", view: "NodeView", limit: int, now_s: int) -> About:
     """Which release runs, whether that is proved, how the newest order stands, and how those before it ended."""
     from protocol import events
+    from protocol.update import TRIAL
 
     node = view.node.id
     ordered, said = store.campaigns.orders([node]).get(node), store.campaigns.updates([node]).get(node)
@@ -246,7 +249,8 @@ def about(store: "Store", view: "NodeView", limit: int, now_s: int) -> About:
         "proof": _proof(said, runs),
         "update": _update(ordered, said, names, now_s),
     }
-    return About(fields, [_ended(one, names) for one in store.journal.events([node], limit=limit, code=events.UPDATE)])
+    told = store.journal.events([node], limit=limit * _TOLD, code=events.UPDATE)
+    return About(fields, [_ended(one, names) for one in told if one.attrs.get(2) != TRIAL][:limit])
 
 
 def _proof(said: "NodeUpdate | None", runs: bytes) -> dict[str, Any]:

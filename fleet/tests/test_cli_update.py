@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fleet import proofs
+from fleet import campaigns, proofs
 from fleet.config import Config
 from fleet.ingest.sorter import Sorter
 from fleet.store import Store
@@ -86,6 +87,20 @@ def test_an_order_waits_in_the_database(desk: Desk) -> None:
     assert late.json["updates"][0]["order"] == 2
 
 
+def test_whoever_waits_sees_what_the_node_runs_in_the_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = campaigns.watch
+
+    def proved(store: Store, *rest: Any) -> Any:
+        desk.confirm(desk.new.manifest)
+        return watch(store, *rest)
+
+    monkeypatch.setattr(campaigns, "watch", proved)
+    desk.take("state", State(online=True, boot=BOOT, manifest=desk.old.manifest).encode())
+    found = desk.run("update", "air-1", "--release", "air-1.4.1", "--wait", "--json")
+    [row] = found.json["updates"]
+    assert (found.code, row["stage"], row["runs"]) == (0, "proved", "air-1.4.1")
+
+
 # sentence: (words, exit code, what the error says)
 WRONG = {
     "nobody is named": (["--stop"], 2, "no node is named"),
@@ -127,9 +142,13 @@ def test_a_node_shows_how_far_an_update_is_and_how_those_before_ended(desk: Desk
     desk.run("update", "air-1", "--release", "air-1.4.1")
     said = Status(counter=1, stage=update.DOWNLOADING, done=4096, total=36_000, root=1, floor=9, boot=BOOT)
     desk.take("ota", said.encode())
-    attrs = {1: 0, 2: update.REVERTED, 3: refusals.U_CRASHED, 4: "ImportError: x", 5: desk.old.manifest}
-    ended = Event(1, NOW_S, TQ_NTP_HOUR, events.UPDATE, PHASE_INSTANT, attrs).encode()
-    desk.take("event", batch(ended, boot=BOOT))
+    tried = {1: 0, 2: update.TRIAL, 3: 0, 4: "", 5: desk.old.manifest}
+    attrs = {**tried, 2: update.REVERTED, 3: refusals.U_CRASHED, 4: "ImportError: x"}
+    both = [
+        Event(seq, NOW_S, TQ_NTP_HOUR, events.UPDATE, PHASE_INSTANT, one).encode()
+        for seq, one in enumerate((tried, attrs))
+    ]
+    desk.take("event", batch(*both, boot=BOOT))
     shown = desk.run("show", "air-1").out
     assert "order 1, install air-1.4.1: downloading, 4.1 kB of 36 kB\n" in shown
     assert "reverted  air-1.4.0  the new program ended with an exception: ImportError: x\n" in shown
@@ -137,4 +156,5 @@ def test_a_node_shows_how_far_an_update_is_and_how_those_before_ended(desk: Desk
     assert {key: found["update"][key] for key in ("root", "floor", "other_slot", "verdict")} == {
         "root": 1, "floor": 9, "other_slot": None, "verdict": "open",
     }  # fmt: skip
-    assert found["update_history"][0]["code"] == refusals.U_CRASHED
+    assert [row["code"] for row in found["update_history"]] == [refusals.U_CRASHED], "a trial is no end"
+    assert f"counter=0, stage=on trial, code=0, manifest={desk.old.manifest.hex()[:12]}\n" in shown

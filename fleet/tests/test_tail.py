@@ -17,6 +17,7 @@ RECORD = Record(
     7, 1_800_000_000, 4, {channels.PM25: Sample(123, 3), channels.CO2: Sample(None, 9), channels.T_AMB: Sample(-5)}
 )
 BOOTED = Event(8, 90, 0, events.BOOT, attrs=Boot(firmware="1.4.0", cause=1).to_map())
+TRIED = Event(10, 1_800_000_000, 4, events.UPDATE, 0, {1: 7, 2: 5, 3: 0, 4: "", 5: ID})
 FAULT = Event(9, 1_800_000_000, 4, events.SENSOR_FAULT, 1, {1: "sen66", 2: "no answer"})
 
 SAID = {
@@ -29,6 +30,11 @@ SAID = {
         "event",
         Batch(boot=1, entries=[BOOTED.encode(), FAULT.encode()]),
         ["event: #8 boot firmware=1.4.0 cause=1", "event: #9 sensor_fault start sensor=sen66 text=no answer"],
+    ),
+    "an event with a digest, and with nothing to add": (
+        "event",
+        Batch(boot=1, entries=[TRIED.encode()]),
+        ["event: #10 update counter=7 stage=5 code=0 manifest=0001020304050607"],
     ),
     "a state": (
         "state",
