@@ -21,6 +21,7 @@ from protocol.cose import SIGNATURE_SIZE
 TIMEOUT_S = 120.0  # a person may have to type a PIN
 MAX_TIMEOUT_S = 86400
 _ENCRYPTED = b"ENCRYPTED"
+_PRIVATE = b"PRIVATE KEY"  # in the first line of every PEM file with one
 _QUOTED = 500  # characters of what a command said last
 
 Ask = Callable[[Path], bytes]  # gets the passphrase of a file
@@ -144,7 +145,7 @@ def pem_signer(path: Path, passphrase: bytes | None = None) -> PemSigner:
     encrypted = is_encrypted(data)
     if encrypted and not passphrase:
         raise UsageError(f"{path} is encrypted", hint="give its passphrase with --passphrase-file")
-    if not encrypted and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if not encrypted and _PRIVATE in data and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise NotAllowedError(f"{path} is not encrypted, and others may read it", hint=f"chmod go= {path}")
     try:
         key = load_pem_private_key(data, passphrase if encrypted else None)

@@ -87,6 +87,12 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> Non
         pem_signer(kept(tmp_path / "a.pem", make.private_pem(private()), mode))
 
 
+def test_a_public_key_is_not_taken_for_a_private_one_that_lies_open(tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="cannot open") as caught:
+        pem_signer(kept(tmp_path / "a.pub", b"ed25519 00 build\n", 0o644))
+    assert caught.value.cause == "it is no private key in PEM"
+
+
 def _pem(other: bool = False, encrypted: bool = False) -> bytes:
     one = generate_private_key(SECP256R1()) if other else private()
     cover = BestAvailableEncryption(SECRET) if encrypted else NoEncryption()
