@@ -159,7 +159,7 @@ def _reply(node: str, _: str, payload: bytes) -> Iterator[Line]:
 def _ota(node: str, _: str, payload: bytes) -> Iterator[Line]:
     said = update.Status.decode(payload)
     text = f"order {said.counter} {stage_name(said.stage)}"
-    if said.total:
+    if said.done:
         text += f" {said.done} of {said.total} bytes"
     why = refusal(said.code, said.text)
     fields = {row[1]: getattr(said, row[1]) for row in update.Status.FIELDS if row[1] != "proof"}

@@ -105,7 +105,8 @@ class _Bars:
         self._tasks = {name: bars.add_task("waiting", name=name, total=None) for name in names}
 
     def step(self, name: str, step: Step) -> None:
-        self._bars.update(self._tasks[name], description=step.phase, completed=step.done, total=step.total or None)
+        done = step.done if step.total else None  # a phase without figures leaves the bar where it is
+        self._bars.update(self._tasks[name], description=step.phase, completed=done, total=step.total or None)
 
     def end(self, name: str, result: str) -> None:
         self._bars.update(self._tasks[name], description=result, completed=1, total=1)

@@ -220,7 +220,7 @@ def _bars(nodes: Sequence[str], out: Output) -> "Iterator[Any]":
 
         def each(one: "Progress") -> None:
             if one.verdict is Verdict.OPEN:
-                bars.step(one.node, _Step(one.stage, one.done, one.total))
+                bars.step(one.node, _Step(one.stage, one.done, one.total if one.done else 0))
             else:
                 bars.end(one.node, one.stage)
 
@@ -296,7 +296,7 @@ def update_text(found: Mapping[str, Any]) -> str:
         return "-"
     wanted = f"{found['action']} {found['release'] or ''}".strip()
     text = f"order {found['order']}, {wanted}: {found['stage']}"
-    if found["verdict"] == "open" and found["total"]:
+    if found["verdict"] == "open" and found["done"]:
         text += f", {human.size(found['done'])} of {human.size(found['total'])}"
     return f"{text}: {found['reason']}" if found["reason"] else text
 
