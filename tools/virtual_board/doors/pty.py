@@ -105,6 +105,7 @@ class PtyDoor:
 
     def _confirm(self) -> None:
         """Whether nobody is left; opens that came together may have been counted as one."""
+        self._look()  # whoever has opened it since then is not one of those
         if self._openers or not self._attached:
             return
         if self._hangs():
