@@ -22,7 +22,7 @@ SECTIONS = {
         "board": "Flash, provision, watch and examine boards at serial ports.",
         "hil": "Test nodes on the boards of a bench, real or virtual.",
     },
-    "Nodes": {"node": "List, show, follow, order, configure, accept and retire nodes."},
+    "Nodes": {"node": "List, show, order, configure, update, accept and retire nodes."},
     "Releases": {"release": "Build, sign, verify, publish, compare and withdraw releases."},
     "Data": {"data": "Look at measured values, and export them."},
     "Access": {"key": "Make the keys that nodes trust, and say who may sign what."},

@@ -60,6 +60,7 @@ def command(
     elif rows:
         chosen = "" if plan.config.directory == Path(".fleet").absolute() else f" --fleet {where or directory}"
         out.note(f"Next: fleet serve{chosen}")
+        out.note(f"Before the first node, so that it takes updates: fleet key init{chosen} --out DIR")
 
 
 def settings(pairs: tuple[str, ...]) -> dict[str, dict[str, Any]]:

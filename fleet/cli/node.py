@@ -177,7 +177,7 @@ _RECENT = 5  # events and commands in `node show`
 
 @click.group("node", cls=Group)
 def command() -> None:
-    """List, show, follow, order, configure, accept and retire nodes."""
+    """List, show, order, configure, update, accept and retire nodes."""
 
 
 @command.command("list", examples=("fleet node list", "fleet node list --where 'kind=air and version<1.4' -o name"))
