@@ -154,11 +154,20 @@ class _Names:
     """What people call the program of a manifest: the id of its release, else the begin of its digest."""
 
     def __init__(self, store: "Store") -> None:
-        self._names = {row.manifest: row.id for row in store.releases.all()}
+        rows = store.releases.all()
+        self._names = {row.manifest: row.id for row in rows}
+        self._bases = {row.base: row for row in rows if row.base}
 
     def of(self, manifest: bytes) -> str | None:
         """The name; None when nobody knows what runs."""
         return self._names.get(manifest) or manifest.hex()[:12] or None
+
+    def micropython(self, base: bytes) -> str | None:
+        """The version of the base image with that digest, as the release says that brought it; None when none did."""
+        from fleet.releases import contents
+
+        row = self._bases.get(base)
+        return contents.opened(row.envelope)[1].base_version if row else None
 
 
 def _row(plan: "Plan", order: "Ordered | None", now: "Progress | None", names: _Names) -> dict[str, Any]:
@@ -246,25 +255,34 @@ def about(store: "Store", view: "NodeView", limit: int, now_s: int) -> About:
     fields = {
         "release": names.of(runs),
         "manifest": runs,
-        "proof": _proof(said, runs),
+        "proof": _proof(said, runs, names),
         "update": _update(ordered, said, names, now_s),
     }
     told = store.journal.events([node], limit=limit * _TOLD, code=events.UPDATE)
     return About(fields, [_ended(one, names) for one in told if one.attrs.get(2) != TRIAL][:limit])
 
 
-def _proof(said: "NodeUpdate | None", runs: bytes) -> dict[str, Any]:
+def _proof(said: "NodeUpdate | None", runs: bytes, names: _Names) -> dict[str, Any]:
     """The proof of what runs now; empty when there is none."""
     proved = said.proved if said else None
     if proved is None or proved.manifest != runs:
         return {}
-    return {"time": moment(proved.at_ms // 1000), "boot": proved.boot, "slot": proved.slot, "base": proved.base}
+    return {
+        "time": moment(proved.at_ms // 1000),
+        "boot": proved.boot,
+        "slot": proved.slot,
+        "base": proved.base,
+        "micropython": names.micropython(proved.base),
+    }
 
 
 def proof_text(proof: Mapping[str, Any]) -> str:
-    """`proved 2026-11-22 08:05 UTC by boot 123`, or `not proved`."""
+    """`proved 2026-11-22 08:05 UTC by boot 123, on MicroPython 1.26.1`, or `not proved`."""
     then: datetime | None = proof.get("time")
-    return f"proved {then:%Y-%m-%d %H:%M} UTC by boot {proof['boot']}" if then else "not proved"
+    if not then:
+        return "not proved"
+    below = f", on MicroPython {proof['micropython'] or proof['base'].hex()[:12]}" if proof["base"] else ""
+    return f"proved {then:%Y-%m-%d %H:%M} UTC by boot {proof['boot']}{below}"
 
 
 def _update(ordered: "Ordered | None", said: "NodeUpdate | None", names: _Names, now_s: int) -> dict[str, Any]:

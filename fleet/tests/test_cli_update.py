@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,10 @@ class Desk:
         intake.write(Sorter(self.store.nodes.keys, judge.holds).sort([delivery("air-1", name, payload, at_s)]))
         intake.close()
 
-    def confirm(self, manifest: bytes) -> None:
-        """air-1 proves for its newest order that it runs a program."""
+    def confirm(self, manifest: bytes, base: bytes = b"") -> None:
+        """air-1 proves for its newest order that it runs a program, on a base image of that digest."""
         order = self.store.campaigns.orders()["air-1"]
-        made = Proof(nonce=order.nonce, manifest=manifest, slot="b", boot=BOOT, confirmed=True)
+        made = Proof(nonce=order.nonce, manifest=manifest, slot="b", boot=BOOT, base=base, confirmed=True)
         secret = proofs.secret_of(self.config)
         made.mac = update.prove(proofs.key_of(secret, "air-1", self.store.nodes.get("air-1").boot0), "air-1", made)
         said = Status(counter=order.counter, stage=update.CONFIRMED, boot=BOOT, t=NOW_S, proof=made, root=1)
@@ -136,6 +137,19 @@ def test_a_node_shows_what_it_runs_and_whether_it_proved_that(desk: Desk) -> Non
     desk.take("state", State(online=True, boot=BOOT + 1, manifest=desk.old.manifest).encode())
     after = desk.run("show", "air-1", "--json").json["node"]
     assert (after["release"], after["proof"]) == ("air-1.4.0", {}), "the proof is of another program"
+
+
+def test_a_node_shows_the_micropython_that_an_update_brought(desk: Desk) -> None:
+    image = b"image"
+    made = Trusted(desk.config).publish(desk.store, "air", "1.4.2", 12, program("1.4.2"), base=image)
+    digest = sha256(image).digest()
+    for base, words in ((digest, "1.29.0"), (sha256(b"another").digest(), sha256(b"another").hexdigest()[:12])):
+        desk.run("update", "air-1", "--release", "air-1.4.2")
+        desk.take("state", State(online=True, boot=BOOT, manifest=made.manifest).encode())
+        desk.confirm(made.manifest, base)
+        assert f" by boot {BOOT}, on MicroPython {words}\n" in desk.run("show", "air-1").out
+        proof = desk.run("show", "air-1", "--json").json["node"]["proof"]
+        assert (proof["base"], proof["micropython"]) == (base.hex(), "1.29.0" if base == digest else None)
 
 
 def test_a_node_shows_how_far_an_update_is_and_how_those_before_ended(desk: Desk) -> None:
