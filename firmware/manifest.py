@@ -110,6 +110,7 @@ package(
         "core/update/pull.py",
         "core/update/record.py",
         "core/update/resident.py",
+        "core/update/room.py",
         "core/update/trial.py",
         "core/update/updater.py",
         "drivers/__init__.py",

@@ -154,9 +154,10 @@ def hash_program(directory: str) -> "Job":
 def paths(files: "Any", folder: str) -> "Iterator[str]":
     """Every file below a folder."""
     for name, _ in files.scan(folder):
-        yield folder + "/" + name
-    for name in files.folders(folder):
-        yield from paths(files, folder + "/" + name)
+        if name.endswith("/"):
+            yield from paths(files, folder + "/" + name[:-1])
+        else:
+            yield folder + "/" + name
 
 
 JOBS = {

@@ -54,15 +54,14 @@ class Files:
     def remove_folder(self, folder):
         pass  # here a folder is what its files say
 
-    def folders(self, folder):
-        start = folder + "/"
-        inside = [path[len(start) :].split("/") for path in self.data if path.startswith(start)]
-        return sorted({parts[0] for parts in inside if len(parts) > 1})
-
     def scan(self, folder):
         start = folder + "/"
-        found = [(path[len(start) :], len(data)) for path, data in self.data.items() if path.startswith(start)]
-        return [row for row in found if "/" not in row[0]]
+        found = {}
+        for path, data in self.data.items():
+            if path.startswith(start):
+                name, below, _ = path[len(start) :].partition("/")
+                found[name + below] = 0 if below else len(data)
+        return iter(sorted(found.items()))
 
     def size(self, path):
         return len(self.data[path]) if path in self.data else None

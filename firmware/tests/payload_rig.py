@@ -114,9 +114,19 @@ def node(files=None):
     return files, Slots(files, "a")
 
 
+def result_of(steps):
+    """What a generator returns."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        return end.value
+
+
 def held(files, folder="/b"):
     """{path: contents} below a folder."""
-    found = {folder + "/" + name: files.read(folder + "/" + name) for name, _ in files.scan(folder)}
-    for name in files.folders(folder):
-        found.update(held(files, folder + "/" + name))
+    found = {}
+    for name, _ in files.scan(folder):
+        path = folder + "/" + name
+        found.update(held(files, path[:-1]) if name.endswith("/") else {path: files.read(path)})
     return found

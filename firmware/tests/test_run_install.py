@@ -7,7 +7,7 @@ from firmware.tests.payload_rig import OLD
 from firmware.tests.test_install import CHANGES, DOCUMENT, SIZE, expected, fault_of, whole
 from node.board.files import Files
 from node.core.slots import Slots, digest
-from node.core.update import install
+from node.core.update import room
 from node.core.update.install import Installer
 from protocol import manifest
 from protocol.refusals import U_SPACE
@@ -110,18 +110,18 @@ def test_what_fits_by_the_account_fits_and_little_that_fits_is_refused():
                 continue
             refused = max(refused, left)
             assert (fault.code, fault.text[-20:]) == (U_SPACE, " KiB more are needed"), (left, fault.text)
-            assert files.folders("/b") == [], "something was begun"
+            assert list(files.scan("/b")) == [], "something was begun"
     assert taken < refused < taken + 12, (taken, refused)
 
 
 def test_an_emptied_slot_gives_as_much_as_was_counted():
     with Disk(128) as files:
         rig.fill(files, "b", program(60))
-        counted = install._held(files, "/b") * BLOCK
+        counted = rig.result_of(room.held(files, "/b")) * BLOCK
         free = files.free()
         for path in rig.held(files):
             files.remove(path)
-        for name in files.folders("/b/node"):
-            files.remove_folder("/b/node/" + name)
+        for name, _ in list(files.scan("/b/node")):
+            files.remove_folder("/b/node/" + name[:-1])
         files.remove_folder("/b/node")
         assert 0 <= files.free() - free - counted <= 4 * BLOCK

@@ -267,8 +267,16 @@ def test_between_two_pieces_of_work_nothing_of_it_stays_in_memory_and_never_all_
 
         node.order(manager, manager.campaign(manager.release(NEW)), until=look)
         assert "install" not in seen[update.CHECKING]
-        assert seen[update.DOWNLOADING] == {"resident", "updater", "record", "job", "pull", "proof"}
-        assert seen[update.INSTALLING] == {"resident", "updater", "record", "job", "install", "payload", "proof"}
+        assert seen[update.INSTALLING] == {
+            "resident",
+            "updater",
+            "record",
+            "job",
+            "room",
+            "install",
+            "payload",
+            "proof",
+        }
         assert loaded() == {"resident"}
         node.start()
         assert len(node.resident.prove(b"1").mac) == 32

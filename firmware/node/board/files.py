@@ -4,6 +4,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from node.core.files import ReadFile, ReadStream, WriteFile
@@ -88,21 +89,14 @@ class Files:
             if self.size(path) is not None:
                 raise
 
-    def scan(self, folder: str) -> "list[tuple[str, int]]":
-        """(name, size in bytes) of every file in the folder; empty when there is no folder."""
+    def scan(self, folder: str) -> "Iterator[tuple[str, int]]":
+        """(name, size in bytes) of every file and (name with "/" behind it, 0) of every folder in the folder."""
         try:
             rows: "Any" = os.ilistdir(self._root + folder)  # (name, type, inode, size)
-            return [(row[0], row[3]) for row in rows if row[1] != _DIR]
+            for row in rows:
+                yield (row[0] + "/", 0) if row[1] == _DIR else (row[0], row[3])
         except OSError:
-            return []
-
-    def folders(self, folder: str) -> "list[str]":
-        """Names of the folders in the folder."""
-        try:
-            rows: "Any" = os.ilistdir(self._root + folder)
-            return [row[0] for row in rows if row[1] == _DIR]
-        except OSError:
-            return []
+            pass
 
     def remove_folder(self, folder: str) -> None:
         """Delete an empty folder."""

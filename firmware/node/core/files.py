@@ -2,6 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Protocol
 
     class ReadStream(Protocol):
@@ -61,11 +62,9 @@ if TYPE_CHECKING:
         def remove_folder(self, folder: str) -> None:
             """Delete an empty folder; no error for one that is not there or not empty."""
 
-        def folders(self, folder: str) -> "list[str]":
-            """Names of the folders in the folder, in any order."""
-
-        def scan(self, folder: str) -> "list[tuple[str, int]]":
-            """(name, size in bytes) of every file in the folder, in any order; empty when there is no folder."""
+        def scan(self, folder: str) -> "Iterator[tuple[str, int]]":
+            """(name, size in bytes) of every file in the folder and (name with "/" behind it, 0) of every folder, one
+            by one and in any order; nothing when there is no such folder."""
 
         def size(self, path: str) -> "int | None":
             """Bytes of the file, or None."""

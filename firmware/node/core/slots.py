@@ -49,13 +49,22 @@ def digest(files: "FilesDoor", slot: str) -> bytes:
     """The SHA-256 of the manifest of a slot, b"" when it has none (SPEC 11.1)."""
     path = "/{}/{}".format(slot, MANIFEST)
     view = memoryview(bytearray(_STEP))
-    at = 0
     hashed = sha256()
-    count = files.read_into(path, at, view)
-    while count:
-        hashed.update(view[:count])
-        at += count
-        count = files.read_into(path, at, view)
+    at = 0
+    try:
+        stream = files.reader(path)
+    except OSError:
+        return b""
+    try:
+        count = stream.readinto(view)
+        while count:
+            hashed.update(view[:count])
+            at += count
+            count = stream.readinto(view)
+    except OSError:
+        return b""
+    finally:
+        stream.close()
     return hashed.digest() if at else b""
 
 

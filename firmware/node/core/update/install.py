@@ -9,7 +9,7 @@ anew, and what is right already is not written again. The pointer is for others 
 from hashlib import sha256
 
 from node.core.slots import digest
-from node.core.update import UpdateError
+from node.core.update import UpdateError, room
 from node.core.update.payload import Decoder
 from protocol import manifest
 from protocol.errors import DecodeError
@@ -27,64 +27,6 @@ if TYPE_CHECKING:
 STAGED = "/data/manifest.new"  # the manifest of the release, until all that it names is there
 _ENOSPC = 28
 _PIECE = 512  # bytes that are read again at a time
-_BLOCK = 4096  # what LittleFS gives to a file,
-_USABLE = 4088  # of which the file has so much at least, the rest is pointers;
-_INLINE = 128  # a file up to here lies in its folder,
-_ENTRY = 32  # where a file costs so much beside its name,
-_FOLDER = 1500  # and for so much two blocks more are needed at most;
-_FOLDER_BLOCKS = 4  # a folder has two, and statvfs counts them twice
-_RESERVE = 4  # blocks without which the file system cannot work
-
-
-def space_fault(files: "FilesDoor", spare: str, release: "Release", payload: int) -> str:
-    """How much room is missing for certain, as text, or "": what is known before `payload` bytes are fetched."""
-    return _lack(files, spare, _least(release.size) + 2 * _least(release.manifest_size) + _least(payload))
-
-
-def _lack(files: "FilesDoor", spare: str, need: int) -> str:
-    """What is missing when the spare slot is emptied and `need` blocks are written, or ""."""
-    blocks = need + _RESERVE - files.free() // _BLOCK - _held(files, "/" + spare)
-    return "{} KiB more are needed".format(blocks * _BLOCK >> 10) if blocks > 0 else ""
-
-
-def _held(files: "FilesDoor", folder: str) -> int:
-    """Blocks that become free, at least, when a folder and all in it are deleted."""
-    count = sum([_least(size) for _, size in files.scan(folder)])
-    for name in files.folders(folder):
-        count += _FOLDER_BLOCKS + _held(files, folder + "/" + name)
-    return count
-
-
-def _least(size: int) -> int:
-    """Blocks that a file of that size occupies at least."""
-    return 0 if size <= _INLINE else (size + _BLOCK - 1) // _BLOCK
-
-
-def _most(size: int) -> int:
-    """Blocks that it occupies at most."""
-    return 0 if size <= _INLINE else (size + _USABLE - 1) // _USABLE
-
-
-class _Room:
-    """Blocks that a program may occupy at most, its folders included."""
-
-    def __init__(self, manifest_size: int) -> None:
-        self._count = _most(manifest_size)
-        self._folders = {"": 0}  # bytes of what is kept in each
-
-    def add(self, file: "File") -> None:
-        """One more file of it."""
-        self._count += _most(file.size)
-        kept = _ENTRY + len(file.path) + (file.size if file.size <= _INLINE else 0)
-        folder = file.path
-        while folder:
-            folder = folder[: max(folder.rfind("/"), 0)]
-            self._folders[folder] = self._folders.get(folder, 0) + kept
-            kept = 0  # it is in one of them only
-
-    def blocks(self) -> int:
-        """All of them together."""
-        return self._count + sum([_FOLDER_BLOCKS + kept // _FOLDER * 2 for kept in self._folders.values()])
 
 
 def is_whole(files: "FilesDoor", slot: str) -> "Generator[None, None, bool]":
@@ -101,13 +43,14 @@ def is_whole(files: "FilesDoor", slot: str) -> "Generator[None, None, bool]":
 
 def _is_right(files: "FilesDoor", folder: str, file: "File") -> "Generator[None, None, bool]":
     """True when the slot in `folder` has that very file."""
-    path = folder + "/" + file.path
-    if files.size(path) != file.size:
-        return False
     hashed = sha256()
     piece = memoryview(bytearray(_PIECE))
-    stream = files.reader(path)
     try:
+        stream = files.reader(folder + "/" + file.path)
+    except OSError:
+        return False  # it is not there
+    try:
+        yield
         count = stream.readinto(piece)
         while count:
             hashed.update(piece[:count])
@@ -134,7 +77,7 @@ class Installer:
         self._folder = "/" + slots.spare
         self._release = release
         self._path = path
-        self._need = _least(release.size)  # blocks
+        self._need = room.least(release.size)  # blocks
 
     def run(self) -> "Iterator[None]":
         """Do it; yields every few milliseconds of work, but for writes of a block.
@@ -155,7 +98,7 @@ class Installer:
         except OSError as error:
             if error.errno != _ENOSPC:
                 raise UpdateError(U_STORAGE, "errno {}".format(error.errno))
-            raise UpdateError(U_SPACE, _lack(self._files, self._slots.spare, self._need) or "no block is free")
+            raise UpdateError(U_SPACE, (yield from self._lack()) or "no block is free")
         finally:
             self._forget()
 
@@ -164,10 +107,10 @@ class Installer:
         decoder = Decoder(self._files, self._slots.running, self._path)
         try:
             yield from self._stage(decoder)
-            room = _Room(self._release.manifest_size)
+            most = room.Room(self._release.manifest_size)
             left = self._release.size
             for file in self._walk():
-                room.add(file)
+                most.add(file)
                 left -= file.size
                 if left < 0:
                     raise UpdateError(U_OVERSIZE, file.path)
@@ -178,10 +121,14 @@ class Installer:
             decoder.end()
         finally:
             decoder.close()
-        self._need = room.blocks()
-        lack = _lack(self._files, self._slots.spare, self._need)
+        self._need = most.blocks()
+        lack = yield from self._lack()
         if lack:
             raise UpdateError(U_SPACE, lack)
+
+    def _lack(self) -> "Generator[None, None, str]":
+        """What is missing when the spare slot is emptied, or ""."""
+        return room.lack(self._files, self._need - (yield from room.held(self._files, self._folder)))
 
     def _stage(self, decoder: Decoder) -> "Iterator[None]":
         """The manifest, which has to be the one that the release names."""
@@ -205,6 +152,9 @@ class Installer:
         wanted = self._walk()
         file = next(wanted, None)
         for path, size in self._tree(""):
+            if not path:
+                yield
+                continue
             while file is not None and file.path < path:
                 file = next(wanted, None)
             if file is None or file.path != path or file.size != size:
@@ -212,10 +162,13 @@ class Installer:
             yield
 
     def _tree(self, folder: str) -> "Iterator[tuple[str, int]]":
-        """(path, size) of the files in a folder of the slot, "" or with a "/" at its end, in the order of a manifest.
-        Folders that are empty by then are deleted."""
+        """(path, size) of the files in a folder of the slot, "" or with a "/" at its end, in the order of a manifest;
+        ("", 0) in between, to let others run. Folders that are empty by then are deleted."""
         where = (self._folder + "/" + folder)[:-1]
-        rows = self._files.scan(where) + [(name + "/", 0) for name in self._files.folders(where)]
+        rows = []
+        for row in self._files.scan(where):
+            rows.append(row)
+            yield "", 0
         rows.sort()
         for name, size in rows:
             if name[-1] == "/":
@@ -237,12 +190,13 @@ class Installer:
         finally:
             decoder.close()
         # Not renamed: a power cut while LittleFS moves a file between folders hides others until the next write.
-        self._copy(STAGED, self._folder + "/" + manifest.PATH)
+        yield from self._copy(STAGED, self._folder + "/" + manifest.PATH)
+        yield
         if digest(self._files, self._slots.spare) != self._release.manifest:
             raise UpdateError(U_STORAGE, manifest.PATH)
 
-    def _copy(self, path: str, to: str) -> None:
-        """Copy a file."""
+    def _copy(self, path: str, to: str) -> "Iterator[None]":
+        """Copy a file. It is there when all of it is."""
         piece = memoryview(bytearray(_PIECE))
         at = 0
         out = self._files.writer(to)
@@ -253,6 +207,7 @@ class Installer:
                     break
                 out.write(piece[:count])
                 at += count
+                yield
         finally:
             out.close()
 
@@ -260,6 +215,7 @@ class Installer:
         """Write one file and read it again."""
         path = self._folder + "/" + file.path
         self._files.remove(path)
+        yield
         out = self._files.writer(path)
         try:
             yield from decoder.unpack(file.path, file.size, out.write)

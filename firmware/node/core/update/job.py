@@ -73,6 +73,7 @@ class Job:
                 yield from self._image(release)
             if not is_there:
                 yield from self._install(release)
+            yield None
             self._remember()
         self._point(brings)
 
@@ -131,24 +132,26 @@ class Job:
 
     def _is_there(self) -> "Generator[None, None, bool]":
         """True when the other slot holds the program, every file of it."""
-        from node.core.update import install
-
         node = self._node
         if digest(node.files, node.slots.spare) != self._record.manifest:
             return False
+        from node.core.update import install
+
         return (yield from install.is_whole(node.files, node.slots.spare))
 
     def _fetch(self, release: "Release") -> "Steps":
         """The payload, into a file."""
+        from node.core.update import room
         from node.core.update.pull import Download
 
         node, record, desk = self._node, self._record, self._desk
+        # Beside the payload, and for certain; once, since counting takes a while, and nobody else writes that slot.
+        need = room.least(release.size) + 2 * room.least(release.manifest_size)
+        need -= yield from room.held(node.files, "/" + node.slots.spare)
+        node.forget(_INSTALLING)
 
         def check(size: int) -> None:
-            from node.core.update import install
-
-            fault = install.space_fault(node.files, node.slots.spare, release, size)
-            node.forget(_INSTALLING)
+            fault = room.lack(node.files, need + room.least(size))
             if fault:
                 raise UpdateError(u.U_SPACE, fault)
 

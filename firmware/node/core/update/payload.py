@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 _WHOLE = 4  # beside the operations of the stream: a copy of all
 _PIECE = 512  # bytes that are copied at a time
 _AHEAD = 256  # bytes of the stream that are unpacked at a time
-_STINT = 1024  # work between two yields, in bytes moved; beginning an operation is as much work as _BEGIN bytes
+_STINT = 1024  # work between two yields, in bytes moved; beginning an operation is as much work as _BEGIN bytes,
 _BEGIN = 64
+_OPEN = 1024  # and to find a file in LittleFS as much as so many
 _FAR = 0xFFFFFF  # no file is longer
+_ENOENT = 2
 _EINVAL = 22  # what the interpreter's decoder says of bytes that are no deflate stream
 
 
@@ -63,6 +65,7 @@ class Decoder:
             self._same = count - 1
             kind, count = _WHOLE, size
         source = _Source(self._files, self._folder + name, put is not None)
+        self._work += _OPEN if put is not None else 0
         try:
             yield from self._make(kind, count, size, source, put)
         finally:
@@ -180,9 +183,12 @@ class _Source:
 
     def _fill(self, view: memoryview) -> int:
         if self._file is None:
-            if self._files.size(self._path) is None:
+            try:
+                self._file = self._files.reader(self._path)
+            except OSError as error:
+                if error.errno != _ENOENT:
+                    raise
                 return 0
-            self._file = self._files.reader(self._path)
         self._file.seek(self.at)
         return self._file.readinto(view) or 0
 

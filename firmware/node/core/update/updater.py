@@ -144,6 +144,7 @@ class Updater:
         try:
             from node.core.update import judge
 
+            yield None
             signed = judge.envelope(payload)
             root = signed.root
             counter = _counter(signed.document)
@@ -203,11 +204,11 @@ class Updater:
 
     def _follow(self, version: int) -> "Steps":
         """Take the roots up to the hint, one by one. A hint that brings none is worth nothing."""
-        from node.core.update import judge
-        from node.core.update.pull import Memory, Pull
-
         trusted = self.trusted
         while trusted is not None and trusted.root.version < version:
+            from node.core.update import judge
+            from node.core.update.pull import Memory, Pull
+
             sink = Memory()
             ask = Ask(what=ROOT, version=trusted.root.version + 1)
             try:
