@@ -88,5 +88,5 @@ def _changed(top: Path, scratch: Path) -> Path:
     shutil.copytree(top, copy, ignore=leave)
     shutil.copytree(top.parent / "protocol", scratch / "protocol", ignore=leave)
     module = copy / "node" / "core" / "backoff.py"
-    module.write_text(module.read_text() + "\n_CHANGED = 1\n")
+    module.write_text(module.read_text() + "\n_CHANGED = (1,)\n")
     return copy

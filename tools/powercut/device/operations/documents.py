@@ -91,7 +91,7 @@ class Time(Operation):
         for turn in range(3):
             run = stage.boot()
             clock, number = run.app.clock, run.app.boots.boot
-            clock.set_utc((EPOCH_S + turn * 100000) * 1000)
+            clock.set_utc((EPOCH_S + turn * 40000) * 1000)
             anchors = dict(anchors)
             anchors[number] = clock.anchor_s
             self._tick(run, (floor, anchors), False)
