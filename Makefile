@@ -68,7 +68,7 @@ fmt: .venv/.ready  ## format and fix what can be fixed
 bench: .venv/.ready  ## every benchmark, one JSON line each; a minute or two
 	@for bench in tools/bench_*.py; do $(BIN)/python -m tools.$$(basename $$bench .py) || exit 1; done
 
-fuzz: .venv/.ready  ## a million inputs for each parser, half an hour; ARGS="--runs 20000 --seed 7"
+fuzz: .venv/.ready  ## a million inputs for each parser, an hour or more; ARGS="--runs 20000 --seed 7"
 	@$(BIN)/python -m tools.fuzz all --runs 1000000 $(ARGS)
 
 clean:  ## remove everything that was built
