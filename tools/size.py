@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from fleet.flashing import firmware
+from fleet.releases.size import BUDGET as FLASH_BUDGET
 from protocol import manifest
 from tools.interpreter import ROOT, micropython
 
-FLASH_BUDGET = 120 * 1024  # bytes of .mpy in one slot
 HEAP_BUDGET = 140 * 1024  # bytes for the modules of one product on a 32-bit board
 STOCK_HEAP = 164288  # bytes free at the prompt of a classic ESP32 without PSRAM, MicroPython 1.26
 TLS_HEAP = 40 * 1024  # bytes that one TLS connection takes from the same memory

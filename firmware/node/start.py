@@ -11,7 +11,7 @@ from node import VERSION
 from node.board.files import Files
 from node.core import provisioned
 from node.core.provisioned import NotProvisionedError
-from node.core.slots import digest
+from node.core.slots import CRASH, digest
 from protocol import report
 from protocol.identity import TICKET_PATH
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from node.board.door import BoardDoor
     from node.core.files import FilesDoor
 
-CRASH = "/crash.txt"  # main.py writes it, too
 _NOTE_BYTES = 96
 _COLLECT = 32768  # bytes of garbage after which to collect, before the heap takes from the memory that TLS needs
 

@@ -50,8 +50,8 @@ class Press:
         self._fleet = ("--fleet", str(config.directory))
         fleet("key", "init", "--out", self._keys, "--no-passphrase", "--require", "air=bench", *self._fleet)
 
-    def build(self, version: str, patches: Mapping[str, tuple[str, str]], *words: str, product: str = "air") -> Path:
-        """The directory of a release of our firmware; each file of `patches` has one text in place of another."""
+    def build(self, version: str, patches: Mapping[str, tuple[str, str]], *words: str) -> Path:
+        """The directory of a release of ours for air nodes; each file of `patches` has one text in place of another."""
         top = self._directory / f"tree-{version}"
         ours = firmware.directory()
         for folder in (ours, ROOT / "protocol"):
@@ -66,7 +66,7 @@ class Press:
         self._sequence += 1
         made = fleet(
             *("release", "build", "--firmware", top / ours.name, "--out", self._directory / "built"),
-            *("--product", product, "--time", DATE, "--expires", _DAYS, "--source", "test"),
+            *("--product", "air", "--time", DATE, "--expires", _DAYS, "--source", "test"),
             *("--sequence", str(self._sequence), *words),
         )
         return Path(made["releases"][0]["directory"])

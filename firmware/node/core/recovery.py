@@ -1,4 +1,4 @@
-"""How long the node has been without its own brokers: after long enough it may ask others for help (SPEC 14.8).
+"""How long the node has been without its own brokers: after long enough it may ask others for help (SPEC 15.10).
 
 Lamps that have power at night only, and nodes that restart, count on where they were.
 """

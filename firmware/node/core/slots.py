@@ -14,6 +14,7 @@ PATH = "/slot.cbor"
 SLOTS = ("a", "b")
 NONE = "-"
 TRIES = 3
+CRASH = "/crash.txt"  # the exception that ended a run, from main.py and start.py for the program that runs next
 MANIFEST = "manifest.cbor"  # protocol.manifest.PATH: a node hashes it, and has no need to read it
 _SIZE = 9
 _STEP = 512  # bytes that are hashed at a time

@@ -8,6 +8,7 @@ import sys
 
 from node.core import document
 from node.core.commands import CommandError
+from node.core.slots import CRASH
 from node.core.update.resident import Resident
 from protocol.events import UPDATE
 from protocol.message import Message
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
             """Restart the node on purpose."""
 
 
-CRASH = "/crash.txt"  # what main.py or start.py of the last run left
 PATH = "/data/fit.cbor"
 _BEAT_MS = 10000
 _PAUSE_MS = 1000  # whatever work ends with, it does not begin anew at once

@@ -17,7 +17,6 @@ DISCONNECT = 14
 DUP = 8
 RETAIN = 1
 MAX_TOPIC = 128  # bytes; the contract has none above 64
-MAX_REMAINING = 268435455  # section 2.2.3
 SEGMENT = 1400  # bytes; a TLS record around it still fits one TCP segment
 SMALL = 256  # bytes; every packet without its payload is shorter
 
