@@ -133,12 +133,12 @@ def test_a_release_is_proved_and_each_bad_one_reverts_by_itself_and_says_why(tmp
         for at, node in enumerate(BAD):
             await order(bed, f"air-9.{at + 2}.0", node)
         await all_are(bed, REVERTED, *BAD)
+        await all_arrived(bed)  # the reason for ever is an event, which waits its turn
         for at, (node, (what, _, _, _, code, words)) in enumerate(BAD.items()):
             about = (await shown(bed, node))["node"]
             last = about["update_history"][0]
             assert (about["release"], about["slot"]) == (GOOD, "b"), what
             assert (last["release"], last["stage"], last["code"]) == (f"air-9.{at + 2}.0", "reverted", code), what
             assert words in last["reason"], what
-        await all_arrived(bed)
 
     with_bed(tmp_path, tuple(Seat(node, "air", "esp32_air", seed=7) for node in BAD), press_bad, check)
