@@ -28,6 +28,9 @@ from fleet.tests.service_rig import (
 )
 from fleet.tests.store_rig import batch, record
 
+# paho leaves a socket whose handshake failed, as when a broker is killed, to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 NAMES = ("air-1", "air-2")
 COUNT = 600  # records of each node
 

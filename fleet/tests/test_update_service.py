@@ -22,6 +22,9 @@ from fleet.tests.update_rig import Puller, Trusted, program
 from protocol import topics, trust
 from protocol.update import PAYLOAD, ROOT, Ask
 
+# paho leaves a socket whose handshake failed, as when a broker is killed, to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 SIZE = 100_000  # bytes of a slot, which do not pack well: some 150 blocks
 NAMES = ("air-1", "air-2")
 
