@@ -285,7 +285,17 @@ class _Job:
         return replace(done, report=report)
 
     def _report(self) -> Report:
-        """What the board says once it has started; a chip that is the USB device itself is away for a moment."""
+        """What the board says once it has started. On a pseudo-terminal the last one to leave is its reset: a board
+        that missed that is left once more."""
+        try:
+            return self._hear()
+        except TimedOutError:
+            if not _is_terminal(self._url):
+                raise
+        return self._hear()
+
+    def _hear(self) -> Report:
+        """One session of listening; a chip that is the USB device itself is away for a moment."""
         end = time.monotonic() + _RETURNS_S
         while True:
             try:
@@ -329,7 +339,7 @@ def _held(url: str) -> Iterator[None]:
     Any other port must not: a chip that is a USB device itself comes back under another name while the old one is held.
     It is opened for reading only: who watches the terminal can then tell its close from that of a tool just before.
     """
-    if "://" in url or Path(url).resolve().parent != _PTYS:
+    if not _is_terminal(url):
         yield
         return
     try:
@@ -340,3 +350,8 @@ def _held(url: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _is_terminal(url: str) -> bool:
+    """True for a pseudo-terminal."""
+    return "://" not in url and Path(url).resolve().parent == _PTYS
