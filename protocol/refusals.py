@@ -34,6 +34,8 @@ U_CAMPAIGN_FORGED = 30  # not signed by a key of the role campaign
 U_CAMPAIGN_STALE = 31  # expired
 U_CAMPAIGN_REPLAYED = 32  # its counter is not above the last one
 U_NOT_ADDRESSED = 33  # another node is meant
+U_HALTED = 34  # an epoch has halted its group
+U_EPOCH_FORGED = 35  # an epoch that is not signed by a key of the role campaign
 
 # The root
 U_NO_ROOT = 40  # provisioned without one
@@ -55,6 +57,7 @@ U_LOOP = 58  # begun too often without an end
 U_STOPPED = 59  # by a campaign
 U_MEMORY = 60
 U_INTERNAL = 61
+U_WINDOW = 62  # it waits for its window
 
 # The trial: why the program before runs again
 U_CRASHED = 70  # an exception ended it

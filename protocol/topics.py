@@ -7,6 +7,7 @@ UP = ("tele", "event", "state", "log", "reply", "ota", "block")
 DOWN = ("cmd", "config", "ota", "block")
 QOS0 = ("log", "block")  # every other topic is QoS 1
 RETAINED = ("up/state", "down/config", "down/ota")
+EPOCH = PREFIX + "/_/down/epoch"  # to every node, retained; no node is called _. QoS 0: whoever misses it is told alone
 MAX_TOPIC = 64  # bytes; the longest name below PREFIX has 51
 
 _ID_MIN = 3

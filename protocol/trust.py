@@ -1,4 +1,4 @@
-"""The signed documents of an update: root, release, campaign; and who has to have signed what (SPEC 14).
+"""The signed documents of an update: root, release, campaign, epoch; and who has to have signed what (SPEC 14).
 
 A document travels in an envelope `Signed`: its bytes, and signatures over the digest of these bytes. Nothing is signed
 by encoding an object again. Both ends use this file; only the arithmetic of Ed25519 is brought by each.
@@ -28,6 +28,7 @@ _U32 = 0xFFFFFFFF
 ROOT_TYPE = "application/vnd.lumenair.root"  # COSE typ of each document
 RELEASE_TYPE = "application/vnd.lumenair.release"
 CAMPAIGN_TYPE = "application/vnd.lumenair.campaign"
+EPOCH_TYPE = "application/vnd.lumenair.epoch"
 
 # Roles that every root has
 ROOT = "root"
@@ -46,6 +47,8 @@ BOOT = 3
 
 MAX_DOCUMENT = 1536  # bytes of one document
 MAX_SIGNATURES = 8
+MAX_SPANS = 16  # numbers: eight spans
+MAX_HALTED = 32
 
 
 class Signed(Message):
@@ -58,7 +61,7 @@ class Signed(Message):
         (2, "signatures", [bytes], 0, MAX_SIGNATURES),
         (3, "root", int, 0, _U32),
     )
-    document: bytes  # encoded Root, Release or Campaign
+    document: bytes  # encoded Root, Release, Campaign or Epoch
     signatures: "list[bytes]" = []  # COSE_Sign1, each by another key
     root: int = 0  # version of the root that has the keys; 0 = the one that the receiver has
 
@@ -169,7 +172,7 @@ class Campaign(Message):
     """An order of the manager, signed online: what these nodes shall do with what others signed."""
 
     MAX_SIZE = MAX_DOCUMENT
-    MAX_ITEMS = 64
+    MAX_ITEMS = 128
     FIELDS = (
         (1, "counter", int, 1, _U32),
         (2, "nodes", [str], 1, 16),
@@ -181,6 +184,9 @@ class Campaign(Message):
         (8, "nonce", bytes, 0, 32),
         (9, "now", bool, 0, 0),
         (10, "force", bool, 0, 0),
+        (11, "group", int, 0, _U32),
+        (12, "fetch", [int], 0, MAX_SPANS),
+        (13, "switch", [int], 0, MAX_SPANS),
     )
     counter: int  # grows with every order to a node
     nodes: "list[str]"  # ids
@@ -192,9 +198,27 @@ class Campaign(Message):
     nonce: bytes = b""  # for the proof of what runs afterwards
     now: bool = False  # restart also while the node should better not, as a lamp at night
     force: bool = False  # also what failed on this node before
+    group: int = 0  # that an epoch can halt; 0 = none
+    fetch: "list[int]" = []  # begin, end, begin, end ... in seconds since 1970 UTC: fetched then only; empty = always
+    switch: "list[int]" = []  # likewise: restarted into the new program then only
 
 
-DOCUMENTS = (Signed, Role, Product, Root, Release, Campaign)
+class Epoch(Message):
+    """What nobody goes on with: campaigns of these groups, wherever they are. For every node; the greatest counts."""
+
+    MAX_SIZE = 512
+    MAX_ITEMS = 64
+    FIELDS = (
+        (1, "number", int, 1, _U32),
+        (2, "issued", int, 0, _U32),
+        (3, "halted", [int], 0, MAX_HALTED),
+    )
+    number: int  # grows with every epoch
+    issued: int = 0  # seconds since 1970 UTC
+    halted: "list[int]" = []  # Campaign.group
+
+
+DOCUMENTS = (Signed, Role, Product, Root, Release, Campaign, Epoch)
 
 
 def load_root(data: bytes) -> Root:

@@ -125,6 +125,7 @@ class Status(Message):
         (12, "root", int, 0, _U32),
         (13, "floor", int, 0, _U32),
         (14, "spare", bytes, 0, 32),
+        (15, "epoch", int, 0, _U32),
     )
     counter: int = 0  # of the campaign; 0 = there was none
     stage: int = IDLE  # IDLE .. STOPPED
@@ -140,6 +141,7 @@ class Status(Message):
     root: int = 0  # version of the root that the node trusts; 0 = none
     floor: int = 0  # sequence below which it refuses releases
     spare: bytes = b""  # SHA-256 of the manifest in the other slot; empty = nothing that could be started
+    epoch: int = 0  # number of the newest epoch that the node has taken; 0 = none
 
 
 MESSAGES = (Ask, Block, Proof, Status)
