@@ -13,6 +13,7 @@ from fleet.cli import main
 from fleet.config import Config
 from fleet.flashing import firmware
 from fleet.hil.results import PASSED, BoardFacts, Result, Run
+from fleet.releases.build import PRODUCTS
 from protocol import manifest
 from tools.interpreter import ROOT
 
@@ -37,7 +38,7 @@ def fleet(*words: str | Path) -> Any:
 
 
 class Press:
-    """Keys of the roles root, build and bench in `directory`, and what was built with them. Air nodes need both."""
+    """Keys of the roles root, build and bench in `directory`, and what was built with them. Nodes need both."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -48,11 +49,12 @@ class Press:
     def found(self, config: Config) -> None:
         """Make the keys and the first root of a fleet, before it has nodes."""
         self._fleet = ("--fleet", str(config.directory))
-        fleet("key", "init", "--out", self._keys, "--no-passphrase", "--require", "air=bench", *self._fleet)
+        needed = [word for product in PRODUCTS for word in ("--require", f"{product}={BENCH}")]
+        fleet("key", "init", "--out", self._keys, "--no-passphrase", *needed, *self._fleet)
 
-    def build(self, version: str, patches: Mapping[str, tuple[str, str]], *words: str) -> Path:
-        """The directory of a release of ours for air nodes; each file of `patches` has one text in place of another."""
-        top = self._directory / f"tree-{version}"
+    def build(self, version: str, patches: Mapping[str, tuple[str, str]], *words: str, product: str = "air") -> Path:
+        """The directory of a release of ours; each file of `patches` has one text in place of another."""
+        top = self._directory / f"tree-{product}-{version}"
         ours = firmware.directory()
         for folder in (ours, ROOT / "protocol"):
             shutil.copytree(folder, top / folder.name, ignore=shutil.ignore_patterns("__pycache__", "tests", "vectors"))
@@ -66,7 +68,7 @@ class Press:
         self._sequence += 1
         made = fleet(
             *("release", "build", "--firmware", top / ours.name, "--out", self._directory / "built"),
-            *("--product", "air", "--time", DATE, "--expires", _DAYS, "--source", "test"),
+            *("--product", product, "--time", DATE, "--expires", _DAYS, "--source", "test"),
             *("--sequence", str(self._sequence), *words),
         )
         return Path(made["releases"][0]["directory"])
@@ -83,9 +85,9 @@ class Press:
         fleet("release", "publish", release, *self._fleet)
         return release.name
 
-    def release(self, version: str, patches: Mapping[str, tuple[str, str]], *words: str) -> str:
+    def release(self, version: str, patches: Mapping[str, tuple[str, str]], *words: str, product: str = "air") -> str:
         """Build a release, let build and bench sign it, publish it; its name."""
-        made = self.build(version, patches, *words)
+        made = self.build(version, patches, *words, product=product)
         for role in (BUILD, BENCH):
             self.sign(made, role)
         return self.publish(made)
