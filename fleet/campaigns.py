@@ -76,8 +76,8 @@ def plan(store: Store, config: Config, views: Sequence[NodeView], wish: Wish, no
     not trust our online key; NotFoundError without a root.
     """
     roots = signing.roots(config)
-    _check_root(config, roots, now_s)
-    release = None if wish.release is None else _opened(wish.release, roots, now_s)
+    check_root(config, roots, now_s)
+    release = None if wish.release is None else opened(wish.release, roots, now_s)
     said = store.campaigns.updates([view.node.id for view in views])
     return [_plan(view, said.get(view.node.id), wish, release) for view in views]
 
@@ -112,8 +112,8 @@ def order(
     return {one.node: one for one in made}
 
 
-def _check_root(config: Config, roots: Roots, now_s: int) -> None:
-    """SignatureError when nodes would take no order of ours."""
+def check_root(config: Config, roots: Roots, now_s: int) -> None:
+    """SignatureError when nodes would take no order of ours under the present root."""
     root = roots.current
     if root.expires <= now_s:
         hint = "make the next root: `fleet key draft`"
@@ -127,8 +127,8 @@ def _check_root(config: Config, roots: Roots, now_s: int) -> None:
         raise SignatureError(refusals.U_CAMPAIGN_FORGED, "no node would obey our online key", hint, cause) from error
 
 
-def _opened(published: Published, roots: Roots, now_s: int) -> Release:
-    """The release document, which nodes will take under the present root."""
+def opened(published: Published, roots: Roots, now_s: int) -> Release:
+    """The release document, which nodes will take under the present root; errors as `plan` says."""
     if published.yanked_s is not None:
         cause = f"by {published.yanked_by}: {published.yanked_reason}"
         raise NotAllowedError(f"{published.id} was yanked", hint="`fleet release list` shows the others", cause=cause)

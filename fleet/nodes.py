@@ -36,7 +36,7 @@ def select(
     views = store.nodes.views()
     for missing in sorted(wanted.difference(view.node.id for view in views)):
         store.nodes.view(missing)  # raises NotFoundError, with the ids that look like it
-    fits = _fits(where, views, now_s) if where else lambda view: True
+    fits = fitting(where, views, now_s) if where else lambda view: True
     return [
         view
         for view in views
@@ -44,8 +44,8 @@ def select(
     ]
 
 
-def _fits(where: str, views: Iterable[NodeView], now_s: int) -> Callable[[NodeView], bool]:
-    """Whether a node fits `where`; SelectionError as `select` says."""
+def fitting(where: str, views: Collection[NodeView], now_s: int) -> Callable[[NodeView], bool]:
+    """Whether one of these nodes fits `where`; SelectionError as `select` says."""
     chosen = selection.parse(where)
     known = {view.node.id: attributes(view, now_s) for view in views}
     _refuse_unknown(chosen, where, known)
