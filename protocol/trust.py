@@ -49,6 +49,7 @@ MAX_DOCUMENT = 1536  # bytes of one document
 MAX_SIGNATURES = 8
 MAX_SPANS = 16  # numbers: eight spans
 MAX_HALTED = 32
+MAX_EPOCH = 2048  # bytes of the envelope of an epoch
 
 
 class Signed(Message):

@@ -32,7 +32,7 @@ CONFIRMED = 6  # it runs and has proved itself
 REFUSED = 7  # nothing was changed: `code` says why
 FAILED = 8  # given up before the restart
 REVERTED = 9  # tried, and the program before runs again
-STOPPED = 10  # by a campaign
+STOPPED = 10  # by a campaign or an epoch
 FINAL = (CONFIRMED, REFUSED, FAILED, REVERTED, STOPPED)
 
 

@@ -94,6 +94,7 @@ def topic_table() -> str:
             retained = "yes" if f"{direction}/{name}" in topics.RETAINED else "no"
             payload = payloads[direction][name]
             rows.append((f"`{topics.PREFIX}/<node>/{direction}/{name}`", payload, topics.qos(name), retained))
+    rows.append((f"`{topics.EPOCH}`", "Signed Epoch", 0, "yes"))
     return table(("topic", "payload", "QoS", "retained"), rows)
 
 
@@ -106,10 +107,12 @@ def limit_table() -> str:
         ("items in a payload of down/cmd and down/config", messages.MAX_DOWN_ITEMS, ""),
         ("arrays and maps inside each other", cbor.MAX_DEPTH, ""),
         ("payload of down/ota", trust.Signed.MAX_SIZE, "bytes"),
+        (f"payload of {topics.EPOCH}", trust.MAX_EPOCH, "bytes"),
         ("payload of down/block", update.Block.MAX_SIZE, "bytes"),
         ("payload of up/ota", update.Status.MAX_SIZE, "bytes"),
         ("payload of up/block", update.Ask.MAX_SIZE, "bytes"),
         ("root, release and campaign", trust.MAX_DOCUMENT, "bytes"),
+        ("epoch", trust.Epoch.MAX_SIZE, "bytes"),
         ("signatures of a document", trust.MAX_SIGNATURES, ""),
         ("entries in a batch", messages.MAX_ENTRIES, ""),
         ("entry", records.MAX_ENTRY, "bytes"),

@@ -14,7 +14,7 @@ from protocol.refusals import (
     U_UNSIGNED,
     U_WRONG_ROLE,
 )
-from protocol.trust import Campaign, Product, Release, Role, Root
+from protocol.trust import Campaign, Epoch, Product, Release, Role, Root
 
 T = 1_785_758_400  # 2026-08-03 12:00:00 UTC
 YEAR = 31_536_000
@@ -52,9 +52,15 @@ CAMPAIGN = Campaign(
     counter=7, nodes=["air-0001", "air-0002"], action=trust.INSTALL, release=b"\x33" * 32, issued=T,
     expires=T + 86_400, nonce=b"\x44" * 16,
 )  # fmt: skip
-DOCUMENTS = {"root": ROOT, "release": RELEASE, "campaign": CAMPAIGN}
-TYPES = {"root": trust.ROOT_TYPE, "release": trust.RELEASE_TYPE, "campaign": trust.CAMPAIGN_TYPE}
-ROLES = {"root": ["root"], "release": ["build", "bench"], "campaign": ["campaign"]}
+EPOCH = Epoch(number=5, issued=T, halted=[3, 4])
+DOCUMENTS = {"root": ROOT, "release": RELEASE, "campaign": CAMPAIGN, "epoch": EPOCH}
+TYPES = {
+    "root": trust.ROOT_TYPE,
+    "release": trust.RELEASE_TYPE,
+    "campaign": trust.CAMPAIGN_TYPE,
+    "epoch": trust.EPOCH_TYPE,
+}
+ROLES = {"root": ["root"], "release": ["build", "bench"], "campaign": ["campaign"], "epoch": ["campaign"]}
 
 # What may be wrong with a signature
 REPORTED = "names a report"
@@ -105,6 +111,12 @@ JUDGED = {
     "a campaign": ("campaign", [(6, "")], U_NONE),
     "a campaign by a builder": ("campaign", [(3, "")], U_WRONG_ROLE),
     "a campaign by a stranger": ("campaign", [(STRANGER, "")], U_UNKNOWN_KEY),
+    "an epoch": ("epoch", [(6, "")], U_NONE),
+    "an epoch by builders": ("epoch", [(3, ""), (4, "")], U_WRONG_ROLE),
+    "an epoch by root keys": ("epoch", [(0, ""), (1, "")], U_WRONG_ROLE),
+    "an epoch by a stranger": ("epoch", [(STRANGER, "")], U_UNKNOWN_KEY),
+    "a signature of the same bytes as a campaign, over an epoch": ("epoch", [(6, OTHER_TYPE)], U_BAD_SIGNATURE),
+    "an epoch that nobody has signed": ("epoch", [], U_UNSIGNED),
     "a root under itself": ("root", [(0, ""), (2, "")], U_NONE),
     "a root with one key too few": ("root", [(1, "")], U_TOO_FEW),
     "a root with one key twice": ("root", [(1, ""), (1, "")], U_TOO_FEW),

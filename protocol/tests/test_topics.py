@@ -31,6 +31,8 @@ NOT_TOPICS = {
     "a name too many": "lum/1/abc/up/tele/x",
     "a leading slash": "/lum/1/abc/up/tele",
     "a bad node": "lum/1/ABC/up/tele",
+    "a name of all nodes for one": "lum/1/abc/down/epoch",
+    "the topic of all nodes": "lum/1/_/down/epoch",
     "an unknown direction": "lum/1/abc/over/tele",
     "an unknown name": "lum/1/abc/up/telemetry",
     "a name of the other direction": "lum/1/abc/down/tele",
@@ -57,6 +59,11 @@ def test_the_longest_topic_is_within_the_bound() -> None:
     longest = max(len(topics.up("a" * 32, name)) for name in topics.UP)
     longest = max(longest, max(len(topics.down("a" * 32, name)) for name in topics.DOWN))
     assert longest <= topics.MAX_TOPIC
+
+
+def test_no_node_has_the_topic_of_all_nodes() -> None:
+    assert raises(DecodeError, topics.parse, topics.EPOCH)
+    assert len(topics.EPOCH) <= topics.MAX_TOPIC
 
 
 def test_other_topics_are_refused() -> None:

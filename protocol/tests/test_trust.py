@@ -1,4 +1,4 @@
-"""Root, release, campaign, and who has to have signed what; on both interpreters."""
+"""Root, release, campaign, epoch, and who has to have signed what; on both interpreters."""
 
 from protocol import trust
 from protocol.errors import DecodeError, EncodeError
@@ -7,7 +7,7 @@ from protocol.refusals import U_BAD_SIGNATURE, U_NONE, U_WRONG_ROLE
 from protocol.tests import judged
 from protocol.tests.expect import raises
 from protocol.tests.judged import KEYS
-from protocol.trust import Campaign, Product, Release, Role, Root, Signed
+from protocol.trust import Campaign, Epoch, Product, Release, Role, Root, Signed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +44,12 @@ WRITTEN: "dict[str, tuple[Message, str]]" = {
         Campaign(counter=1, nodes=["a-1"], action=trust.INSTALL, release=b"\x07" * 32, expires=9),
         "a5" + "0101" + "0281" + "63612d31" + "0301" + "045820" + "07" * 32 + "0709",
     ),
+    "a campaign of a group, with spans": (
+        Campaign(counter=1, nodes=["a-1"], action=trust.BOOT, expires=9, group=7, fetch=[2, 5, 6, 8], switch=[3, 4]),
+        "a7" + "0101" + "0281" + "63612d31" + "0303" + "0709" + "0b07" + "0c8402050608" + "0d820304",
+    ),
+    "an epoch that halts nothing": (Epoch(number=1), "a10101"),
+    "an epoch": (Epoch(number=2, issued=9, halted=[7, 500]), "a3" + "0102" + "0209" + "0382071901f4"),
     "an envelope": (Signed(document=b"\xa0", signatures=[b"\x80"], root=2), "a30141a00281418003" + "02"),
     "an envelope that nobody has signed": (Signed(document=b"\xa0"), "a10141a0"),
 }  # fmt: skip
@@ -66,6 +72,11 @@ REFUSED: "dict[str, tuple[type[Message], Any, str]]" = {
     "a campaign for nobody": (Campaign, {1: 1, 2: [], 3: 1, 7: 9}, "Campaign.nodes out of range"),
     "an action that does not exist": (Campaign, {1: 1, 2: ["a-1"], 3: 4, 7: 9}, "Campaign.action out of range"),
     "a campaign without an end": (Campaign, {1: 1, 2: ["a-1"], 3: 1}, "Campaign.expires missing"),
+    "more than eight spans": (Campaign, dict(list(_NODE.items()) + [(13, [1] * 17)]), "Campaign.switch out of range"),
+    "a span that is no number": (Campaign, dict(list(_NODE.items()) + [(12, ["1"])]), "Campaign.fetch is not an int"),
+    "an epoch without a number": (Epoch, {3: [1]}, "Epoch.number missing"),
+    "an epoch of the number 0": (Epoch, {1: 0}, "Epoch.number out of range"),
+    "an epoch that halts too much": (Epoch, {1: 1, 3: [1] * 33}, "Epoch.halted out of range"),
     "a digest that is too long": (
         Campaign,
         dict(list(_NODE.items()) + [(4, bytes(33))]),
@@ -207,8 +218,9 @@ def test_the_largest_documents_fit_their_bounds() -> None:
     )  # fmt: skip
     addressed = Campaign(
         counter=0xFFFFFFFF, nodes=["n" * 32] * 16, action=3, release=bytes(32), manifest=bytes(32), expires=0xFFFFFFFF,
-        nonce=bytes(32),
+        nonce=bytes(32), group=0xFFFFFFFF, fetch=[0xFFFFFFFF] * 16, switch=[0xFFFFFFFF] * 16,
     )  # fmt: skip
+    halting = Epoch(number=0xFFFFFFFF, issued=0xFFFFFFFF, halted=[0xFFFFFFFF] * trust.MAX_HALTED)
     keys = [bytes([at]) * 32 for at in range(16)]
     many = [Role(name="role-{:011}".format(at), threshold=8, keys=list(range(8, 16)), report=True) for at in range(5)]
     three = [Role(name=name, threshold=1, keys=[at]) for at, name in enumerate(("root", "build", "campaign"))]
@@ -216,9 +228,10 @@ def test_the_largest_documents_fit_their_bounds() -> None:
         version=1, expires=9, keys=keys, roles=three + many, products=[Product(name="air", roles=["build"])] * 2
     )
     longest = trust.cose.assemble(trust.cose.protected(trust.CAMPAIGN_TYPE, bytes(32)), bytes(8), bytes(64))
-    for document in (most, addressed, wide):
+    for document in (most, addressed, wide, halting):
         data = document.encode()
         assert document.__class__.decode(data) == document
         signed = Signed(document=data, signatures=[longest] * trust.MAX_SIGNATURES, root=0xFFFFFFFF)
         assert Signed.decode(signed.encode()) == signed
+        assert document is not halting or len(signed.encode()) <= trust.MAX_EPOCH
     raises(EncodeError, Signed(document=bytes(trust.MAX_DOCUMENT + 1)).encode)

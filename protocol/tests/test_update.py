@@ -34,6 +34,10 @@ WRITTEN: "dict[str, tuple[Message, str]]" = {
     "a manager that does not have it": (Block(what=update.BASE, code=U_UNAVAILABLE), "a20104061839"),
     "a proof": (PROOF, "a501416e025820" + "07" * 32 + "03616204050" + "6f5"),
     "a node with nothing to do": (Status(), "a0"),
+    "a node that has taken an epoch": (
+        Status(counter=3, stage=update.STOPPED, code=34, epoch=2),
+        "a40103020a0318220f02",
+    ),
     "a node that has done it": (
         Status(counter=3, stage=update.CONFIRMED, proof=Proof(slot="a")),
         "a3010302060ba1036161",

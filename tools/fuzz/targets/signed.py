@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 INTERPRETERS = ("cpython", "micropython")
 BOUND = (16384, 320)
-KINDS = (trust.Release, trust.Campaign)
+KINDS = (trust.Release, trust.Campaign, trust.Epoch)
 _ROLES = [judged.ROLES[kind] for kind in sorted(judged.ROLES)]
 MAX_SIZE = 1200  # bytes of an input: an envelope with a root and three signatures
 
@@ -43,7 +43,7 @@ def generate(random: "Random", seeds: "list[bytes]") -> bytes:
 
 
 def _part(random: "Random", seeds: "list[bytes]") -> bytes:
-    good = seeds[2 + 4 * random.below(3) + random.below(2)]
+    good = seeds[2 + 4 * random.below(len(judged.DOCUMENTS)) + random.below(2)]
     return good if random.below(2) else inputs.damaged(random, [good])
 
 
