@@ -15,7 +15,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ CONNECT_S = 10  # TCP, TLS and CONNACK; a broker that restarts with a large stor
 PUBLISH_S = 10.0  # until PUBACK; JetStream with sync "always" takes some milliseconds
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 10.0
+WINDOW = 256  # messages of QoS 1 that are on their way at once
 POSTS = 2048  # messages of QoS 0 that wait to be written
 _PUBACK = struct.Struct("!BBH")
 _AT_ONCE = 64 << 10  # bytes that are put together for one write
@@ -59,13 +60,39 @@ class Endpoint:
     clean: bool = False  # QoS 0 and no session left behind: for those who only look
 
 
-@dataclass
-class _Outgoing:
+class Message(NamedTuple):
+    """What shall be published with QoS 1."""
+
     topic: str
     payload: bytes
-    retain: bool
+    retain: bool = False
+
+
+@dataclass
+class _Batch:
+    """Messages that one thread waits for."""
+
+    left: int  # neither acknowledged nor lost
     done: threading.Event = field(default_factory=threading.Event)
+    taken: list[int] = field(default_factory=list)  # which were acknowledged
     fault: str = ""
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    message: Message
+    place: int  # in its batch
+    batch: _Batch
+
+    def end(self, fault: str = "") -> None:
+        """It was acknowledged, or lost: in the thread of the bus."""
+        if fault:
+            self.batch.fault = fault
+        else:
+            self.batch.taken.append(self.place)
+        self.batch.left -= 1
+        if not self.batch.left:
+            self.batch.done.set()
 
 
 def tls_context(authority: Path, cert: Path, key: Path) -> ssl.SSLContext:
@@ -112,6 +139,7 @@ class Bus:
         self.up = threading.Event()  # connected and subscribed
         self.session = 0  # grows with every connection
         self.received = 0
+        self._answered = 0  # messages of ours that the broker acknowledged
         self.repeated = 0  # sent again by the broker while they were being stored
         self.fault = ""  # why the last connection ended, while there is no other
         self._refusal = ""  # what the broker said to that
@@ -128,15 +156,29 @@ class Bus:
 
     def publish(self, topic: str, payload: bytes, retain: bool = False, timeout_s: float = PUBLISH_S) -> None:
         """QoS 1; returns after PUBACK. UnreachableError or TimedOutError otherwise: it may or may not have arrived."""
+        batch = self._hand_over([Message(topic, payload, retain)], timeout_s)
+        if batch.fault:
+            raise UnreachableError("the connection to the broker ended", cause=batch.fault)
+        if not batch.taken:
+            raise TimedOutError(f"the broker does not acknowledge {topic}")
+
+    def publish_all(self, messages: Sequence[Message], timeout_s: float = PUBLISH_S) -> list[int]:
+        """QoS 1, all on their way at once; the places of those that were acknowledged within `timeout_s`, ascending.
+
+        The others may or may not have arrived. UnreachableError without a connection: then none was sent. The caller
+        bounds the number: what the broker has not acknowledged is kept here.
+        """
+        return sorted(self._hand_over(messages, timeout_s).taken[:])
+
+    def _hand_over(self, messages: Sequence[Message], timeout_s: float) -> _Batch:
         if not self.up.is_set():
             raise UnreachableError("no connection to the broker", cause=self.fault)
-        item = _Outgoing(topic, payload, retain)
-        self._outgoing.append(item)
+        batch = _Batch(len(messages))
+        self._outgoing.extend(_Outgoing(message, place, batch) for place, message in enumerate(messages))
         self._wake()
-        if not item.done.wait(timeout_s):
-            raise TimedOutError(f"the broker does not acknowledge {topic}")
-        if item.fault:
-            raise UnreachableError("the connection to the broker ended", cause=item.fault)
+        if messages:
+            batch.done.wait(timeout_s)
+        return batch
 
     def post(self, messages: Iterable[tuple[str, bytes]]) -> int:
         """(topic, payload) with QoS 0; returns at once how many found a connection and room. The others are lost."""
@@ -209,6 +251,7 @@ class Bus:
         if self._endpoint.tls is not None:
             made.tls_set_context(self._endpoint.tls)
         made.connect_timeout = CONNECT_S
+        made.max_inflight_messages_set(WINDOW)
         made.on_connect = self._on_connect
         made.on_subscribe = self._on_subscribe
         made.on_message = self._on_message
@@ -246,10 +289,10 @@ class Bus:
                 raise TimeoutError("the broker does not answer")
 
     def _read(self, client: mqtt.Client) -> None:
-        """Read what is there, up to a burst; a read without a message means that there is no more for now."""
+        """Read what is there, up to a burst; a read that brings nothing means that there is no more for now."""
         for _ in range(_BURST):
-            before = self.received
-            if client.loop_read() != mqtt.MQTT_ERR_SUCCESS or self.received == before:
+            before = self.received + self._answered
+            if client.loop_read() != mqtt.MQTT_ERR_SUCCESS or self.received + self._answered == before:
                 return
 
     def _send(self, client: mqtt.Client, found: "mqtt.SocketLike") -> None:
@@ -265,7 +308,8 @@ class Bus:
             self._write_raw(found)
         while self._outgoing and self.up.is_set():
             item = self._outgoing.popleft()
-            mid = client.publish(item.topic, item.payload, 1, item.retain).mid
+            topic, payload, retain = item.message
+            mid = client.publish(topic, payload, 1, retain).mid
             self._unanswered[mid] = item
         if client.want_write() and not self._cut:
             client.loop_write()
@@ -292,8 +336,7 @@ class Bus:
         while self._outgoing:
             lost.append(self._outgoing.popleft())
         for item in lost:
-            item.fault = self.fault
-            item.done.set()
+            item.end(self.fault or "closed")
 
     def _on_connect(self, client: mqtt.Client, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
@@ -338,7 +381,8 @@ class Bus:
     def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
         item = self._unanswered.pop(mid, None)
         if item is not None:
-            item.done.set()
+            self._answered += 1
+            item.end()
 
 
 def _publish_packet(topic: bytes, payload: bytes) -> bytes:

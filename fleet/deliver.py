@@ -5,8 +5,11 @@ restart, a lost retained message or a broker with a new disk all heal by themsel
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
+from fleet.bus import Message
+from fleet.errors import TimedOutError
 from fleet.model import DesiredConfig
 from fleet.store import Store
 from fleet.store.campaigns import Undelivered as UndeliveredCampaign
@@ -19,7 +22,10 @@ CONFIG_GRACE_MS = 10_000  # a State that was on its way when the configuration w
 COMMAND_AGAIN_MS = 30_000  # first repetition, of campaigns too; each further one waits twice as long
 _DOUBLINGS = 7  # the longest pause is about an hour
 
-Publish = Callable[[str, bytes, bool], None]  # topic, payload, retain; returns when the broker has it
+AT_ONCE = 256  # messages that are on their way together, and noted together
+
+Publish = Callable[[Sequence[Message]], list[int]]  # returns the places of those that the broker has
+Item = tuple[str, int, Message]  # node, counter or revision
 
 
 def is_config_due(item: Undelivered) -> bool:
@@ -68,7 +74,11 @@ def command_message(command: CommandView) -> bytes:
 
 
 class Deliver:
-    """Call `step` every second or so. Errors of `publish` and of the store end a step; the next one begins anew."""
+    """Call `step` every second or so. Errors of `publish` and of the store end a step; the next one begins anew.
+
+    Orders of one kind are on their way together, AT_ONCE of them; what the broker took is noted in one transaction. A
+    crash in between sends them once more, the same bytes, which a node takes only once.
+    """
 
     def __init__(
         self, store: Store, publish: Publish, now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
@@ -84,19 +94,36 @@ class Deliver:
     def step(self) -> None:
         """Send what is behind."""
         self.expired += self._store.commands.expire(self._now_ms() // 1000)
-        for item in filter(is_config_due, self._store.configs.undelivered()):
-            wanted = item.config
-            self._publish(topics.down(wanted.node, "config"), config_message(wanted), True)
-            self._store.configs.sent(wanted.node, wanted.rev, self._now_ms())
-            self.configs += 1
-        for campaign in self._store.campaigns.undelivered(self._now_ms() // 1000):
-            if is_campaign_due(campaign, self._now_ms()):
-                order = campaign.order
-                self._publish(topics.down(order.node, "ota"), order.envelope, True)
-                self._store.campaigns.sent(order.node, order.counter, self._now_ms())
-                self.campaigns += 1
+        configs = filter(is_config_due, self._store.configs.undelivered())
+        for count in self._send(map(_config_item, configs), self._store.configs.sent):
+            self.configs += count
+        now_ms = self._now_ms()
+        campaigns = [one for one in self._store.campaigns.undelivered(now_ms // 1000) if is_campaign_due(one, now_ms)]
+        for count in self._send(map(_campaign_item, campaigns), self._store.campaigns.sent):
+            self.campaigns += count
         for command in self._store.commands.unanswered():
             if is_command_due(command, self._now_ms()):
-                self._publish(topics.down(command.node, "cmd"), command_message(command), False)
+                if not self._publish([Message(topics.down(command.node, "cmd"), command_message(command))]):
+                    raise TimedOutError(f"the broker does not acknowledge a command to {command.node}")
                 self._store.commands.sent(command.id, self._now_ms())
                 self.commands += 1
+
+    def _send(self, items: Iterator[Item], sent: Callable[[list[tuple[str, int, int]]], None]) -> Iterator[int]:
+        """Publish all, a batch at a time, and note what the broker took: how many. TimedOutError when it left some."""
+        while batch := list(islice(items, AT_ONCE)):
+            taken = self._publish([message for _, _, message in batch])
+            now_ms = self._now_ms()
+            sent([(batch[place][0], batch[place][1], now_ms) for place in taken])
+            yield len(taken)
+            if len(taken) < len(batch):
+                raise TimedOutError(f"the broker does not acknowledge {len(batch) - len(taken)} orders to nodes")
+
+
+def _config_item(item: Undelivered) -> Item:
+    wanted = item.config
+    return wanted.node, wanted.rev, Message(topics.down(wanted.node, "config"), config_message(wanted), True)
+
+
+def _campaign_item(item: UndeliveredCampaign) -> Item:
+    order = item.order
+    return order.node, order.counter, Message(topics.down(order.node, "ota"), order.envelope, True)

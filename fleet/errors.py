@@ -5,6 +5,7 @@ FleetError                 1  failed: what was asked was not done
 │   └── ConfigError        2  a line of fleet.toml is wrong
 ├── NotFoundError          3  no such fleet, node, file
 ├── NotAllowedError        4  refused: retired node, file that must not be overwritten, missing right
+│   └── ConflictError      4  somebody else was faster: look again, then decide anew
 ├── UnreachableError       5  board, broker, server or database does not answer
 ├── PartlyFailedError      6  some of several did not work; `failed` lists which
 ├── VerificationError      7  a signature, certificate or digest does not hold
@@ -59,6 +60,12 @@ class NotAllowedError(FleetError):
 
     code = "not-allowed"
     exit_code = 4
+
+
+class ConflictError(NotAllowedError):
+    """It is not any more what the request was made for."""
+
+    code = "conflict"
 
 
 class UnreachableError(FleetError):

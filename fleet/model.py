@@ -124,6 +124,7 @@ class Ordered:
     issued_s: int
     expires_s: int
     actor: str
+    group: int = 0  # of its rollout, that an epoch can halt; 0 = none
 
 
 @dataclass(frozen=True, slots=True)

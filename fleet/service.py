@@ -192,7 +192,7 @@ class _Service:
         self._intake = store.intake()
         sorter = Sorter(store.nodes.keys, _judge(config, store, log))
         self._ingest = Ingest(self._inbox, sorter, self._intake, self._bus.ack, self._bus.resume, log.warning)
-        self._deliver = Deliver(store, self._bus.publish)
+        self._deliver = Deliver(store, self._bus.publish_all)
         self._repeats: list[_Repeat] = []
 
     def serve(self, stop: threading.Event, words: Sequence[str]) -> None:

@@ -1,8 +1,9 @@
 """Who may do what, said once for every broker.
 
-A node publishes below its own `up` and subscribes below its own `down`, nothing else. The service and operators
-subscribe to every node's `up` and publish to every node's `down`. Nobody may read what is meant for a node, except
-that node; nobody may speak for a node, except that node.
+A node publishes below its own `up` and subscribes below its own `down` and to the epoch, which is for all of them;
+nothing else. The service and operators subscribe to every node's `up` and publish to every node's `down`; the epoch is
+the service's and operators' to publish. Nobody may read what is meant for a node, except that node; nobody may speak
+for a node, except that node.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from enum import Enum
 from cryptography import x509
 
 from fleet import pki
-from protocol.topics import PREFIX
+from protocol.topics import EPOCH, PREFIX
 
 
 class Role(Enum):
@@ -42,7 +43,7 @@ class User:
     @property
     def subscribe(self) -> tuple[str, ...]:
         """Topic filters that it may subscribe to, as they stand or narrower."""
-        return (f"{PREFIX}/{self.name}/down/#",) if self.role is Role.NODE else (f"{PREFIX}/+/up/#",)
+        return (f"{PREFIX}/{self.name}/down/#", EPOCH) if self.role is Role.NODE else (f"{PREFIX}/+/up/#",)
 
 
 def manager(cert: x509.Certificate) -> User:

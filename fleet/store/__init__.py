@@ -7,6 +7,8 @@
     store.commands   orders and how far they got                        commands.py
     store.releases   what was published                                 releases.py
     store.campaigns  orders to update, and how far each got             campaigns.py
+    store.rollouts   plans, how far every node is, what is halted       rollouts.py
+    store.audit      who did or decided what, chained                   audit.py
     store.readings   records: latest, ranges, hourly, completeness      readings.py
     store.journal    events, log lines, refused messages, figures       journal.py
     store.intake()   the writer of what the broker delivers             intake.py
@@ -19,6 +21,7 @@ their unit. Errors: NotFoundError for a node or command that does not exist, Unr
 from pathlib import Path
 
 from fleet.store import dialect
+from fleet.store.audit import Audit
 from fleet.store.campaigns import Campaigns
 from fleet.store.claims import Claims
 from fleet.store.commands import Commands
@@ -28,6 +31,7 @@ from fleet.store.journal import Journal
 from fleet.store.nodes import Nodes
 from fleet.store.readings import Readings
 from fleet.store.releases import Releases
+from fleet.store.rollouts import Rollouts
 from fleet.store.upkeep import Upkeep
 
 
@@ -42,6 +46,8 @@ class Store:
         self.commands = Commands(self._engine)
         self.releases = Releases(self._engine)
         self.campaigns = Campaigns(self._engine)
+        self.rollouts = Rollouts(self._engine)
+        self.audit = Audit(self._engine)
         self.readings = Readings(self._engine)
         self.journal = Journal(self._engine)
         self.upkeep = Upkeep(self._engine)

@@ -1,16 +1,16 @@
 """Orders to nodes about their programs, and how far each got. Delivering them is `fleet.deliver`'s task."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, insert, or_, select, update
 
-from fleet.errors import NotAllowedError
+from fleet.errors import ConflictError
 from fleet.model import NodeUpdate, Ordered, Proved, Standing
 from fleet.store import schema
 from fleet.store.dialect import reading, writing
-from fleet.store.nodes import FEW, key_of, keys_of
+from fleet.store.nodes import FEW, keys_of
 
 _CAMPAIGN = schema.campaign.c
 _UPDATE = schema.node_update.c
@@ -75,11 +75,13 @@ class Campaigns:
     def set(self, orders: Sequence[Ordered]) -> None:
         """Make each the newest order to its node, all or none.
 
-        NotAllowedError when one has a counter that is not above that of the order before: somebody else was faster."""
+        ConflictError when one has a counter that is not above that of the order before: somebody else was faster."""
         with writing(self._engine) as connection:
-            keys = {node: key for key, node in keys_of(connection, [order.node for order in orders]).items()}
-            for order in orders:
-                _set(connection, keys[order.node], order)
+            write(
+                connection,
+                {node: key for key, node in keys_of(connection, {one.node for one in orders}).items()},
+                orders,
+            )
 
     def undelivered(self, now_s: int) -> list[Undelivered]:
         """Every campaign that is in force and that the broker or the node has not got yet."""
@@ -95,22 +97,34 @@ class Campaigns:
             rows = map(tuple, connection.execute(query))
             return [Undelivered(Ordered(*row[5:]), row[0], row[1], row[2], bool(row[3]), row[4] or 0) for row in rows]
 
-    def sent(self, node: str, counter: int, at_ms: int) -> None:
-        """The broker took the order `counter` (again)."""
-        change = {"sent_counter": counter, "sent_ms": at_ms, "sent": _CAMPAIGN.sent + 1}
-        with writing(self._engine) as connection:
-            at = _CAMPAIGN.node == key_of(connection, node)
-            connection.execute(update(schema.campaign).where(at, _CAMPAIGN.counter == counter).values(**change))
+    def sent(self, orders: Iterable[tuple[str, int, int]]) -> None:
+        """The broker took these (again): (node, counter, when in ms)."""
+        at = _CAMPAIGN.node == select(_NODE.key).where(_NODE.id == bindparam("of")).scalar_subquery()
+        change = update(schema.campaign).where(at, _CAMPAIGN.counter == bindparam("taken"))
+        change = change.values(sent_counter=bindparam("taken"), sent_ms=bindparam("at_ms"), sent=_CAMPAIGN.sent + 1)
+        rows = [{"of": node, "taken": counter, "at_ms": at_ms} for node, counter, at_ms in orders]
+        if rows:
+            with writing(self._engine) as connection:
+                connection.execute(change, rows)
 
 
-def _set(connection: Connection, key: int, order: Ordered) -> None:
-    at = _CAMPAIGN.node == key
-    before = connection.scalar(select(_CAMPAIGN.counter).where(at)) or 0
-    if order.counter <= before:
-        raise NotAllowedError(f"somebody else has just ordered {order.node}", hint="look at it, then try again")
-    connection.execute(delete(schema.campaign).where(at))
-    values = {column.name: getattr(order, column.name) for column in _ORDERED}
-    connection.execute(insert(schema.campaign).values(node=key, sent_counter=0, sent_ms=0, sent=0, **values))
+def write(connection: Connection, keys: Mapping[str, int], orders: Sequence[Ordered]) -> None:
+    """Make each the newest order to its node, within a transaction; `keys` has the keys of these nodes.
+
+    ConflictError when one has a counter that is not above that of the order before.
+    """
+    found = {keys[order.node]: order for order in orders}
+    query = select(_CAMPAIGN.node, _CAMPAIGN.counter)
+    query = query.where(_CAMPAIGN.node.in_(found)) if len(found) <= FEW else query
+    for key, before in connection.execute(query):
+        if key in found and found[key].counter <= before:
+            raise ConflictError(f"somebody else has just ordered {found[key].node}", hint="look at it, then try again")
+    connection.execute(delete(schema.campaign).where(_CAMPAIGN.node == bindparam("at")), [{"at": key} for key in found])
+    rows = [{column.name: getattr(order, column.name) for column in _ORDERED} for order in found.values()]
+    fresh = {"sent_counter": 0, "sent_ms": 0, "sent": 0}
+    values = [{"node": key, **fresh, **row} for key, row in zip(found, rows, strict=True)]
+    if values:
+        connection.execute(insert(schema.campaign), values)
 
 
 def _update(node: str, values: Sequence[Any]) -> NodeUpdate:

@@ -1,16 +1,16 @@
 """The configuration that each node shall have. Delivering it is `fleet.deliver`'s task."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, insert, or_, select, update
 
-from fleet.errors import NotAllowedError
+from fleet.errors import ConflictError
 from fleet.model import DesiredConfig, Standing
 from fleet.store import schema
 from fleet.store.dialect import reading, writing
-from fleet.store.nodes import key_of
+from fleet.store.nodes import FEW, key_of, keys_of
 
 _CONFIG = schema.node_config.c
 _NODE = schema.node.c
@@ -51,13 +51,13 @@ class Configs:
     ) -> DesiredConfig:
         """Make `values` the whole desired configuration, as the next revision. The caller has checked the values.
 
-        NotAllowedError when `after` is given and is not the revision that they shall follow.
+        ConflictError when `after` is given and is not the revision that they shall follow.
         """
         with writing(self._engine) as connection:
             key = key_of(connection, node)
             before = connection.scalar(select(_CONFIG.rev).where(_CONFIG.node == key))
             if after is not None and after != (before or 0):
-                raise NotAllowedError(
+                raise ConflictError(
                     f"somebody else has just changed the configuration of {node}", hint="look at it, then try again"
                 )
             rev = max(before or 0, _claimed(connection, key)) + 1
@@ -85,13 +85,56 @@ class Configs:
             Undelivered(_config(row), row.sent_rev, row.sent_ms, bool(row.online), row.received_ms or 0) for row in rows
         ]
 
-    def sent(self, node: str, rev: int, at_ms: int) -> None:
-        """The broker took revision `rev` of that node's configuration."""
-        with writing(self._engine) as connection:
-            key = key_of(connection, node)
-            connection.execute(
-                update(schema.node_config).where(_CONFIG.node == key).values(sent_rev=rev, sent_ms=at_ms)
+    def next(self, nodes: Sequence[str]) -> dict[str, DesiredConfig]:
+        """{node: what it shall have, under the revision that the next change has to take}."""
+        with reading(self._engine) as connection:
+            keys = keys_of(connection, nodes)
+            wanted, claimed = select(schema.node_config), select(_STATE.node, _STATE.config_desired)
+            if len(keys) <= FEW:
+                wanted, claimed = wanted.where(_CONFIG.node.in_(keys)), claimed.where(_STATE.node.in_(keys))
+            said = {row[0]: min(row[1], _REV_MAX) for row in connection.execute(claimed)}
+            found = {row.node: row for row in connection.execute(wanted)}
+        made = {}
+        for key, node in keys.items():
+            row = found.get(key)
+            rev = max(row.rev if row else 0, said.get(key, 0)) + 1
+            made[node] = DesiredConfig(node, rev, _values(row) if row else {}, 0)
+        return made
+
+    def sent(self, configs: Iterable[tuple[str, int, int]]) -> None:
+        """The broker took these: (node, revision, when in ms)."""
+        at = _CONFIG.node == select(_NODE.key).where(_NODE.id == bindparam("of")).scalar_subquery()
+        change = update(schema.node_config).where(at)
+        change = change.values(sent_rev=bindparam("taken"), sent_ms=bindparam("at_ms"))
+        rows = [{"of": node, "taken": rev, "at_ms": at_ms} for node, rev, at_ms in configs]
+        if rows:
+            with writing(self._engine) as connection:
+                connection.execute(change, rows)
+
+
+def write(
+    connection: Connection, keys: Mapping[str, int], wanted: Sequence[DesiredConfig]
+) -> dict[str, Mapping[int, Any]]:
+    """Make each the configuration of its node, within a transaction; {node: the values that it takes the place of}.
+
+    `keys` has the keys of these nodes. ConflictError when one has a revision that is not above the one before.
+    """
+    replaced: dict[str, Mapping[int, Any]] = {}
+    for one in wanted:
+        at = _CONFIG.node == keys[one.node]
+        row = connection.execute(select(schema.node_config).where(at)).one_or_none()
+        if row is not None and row.rev >= one.rev:
+            raise ConflictError(
+                f"somebody else has just changed the configuration of {one.node}", hint="look at it, then try again"
             )
+        replaced[one.node] = _values(row) if row else {}
+        values = {str(setting): value for setting, value in sorted(one.values.items())}
+        columns = {"rev": one.rev, "values": values, "issued_s": one.issued_s, "probation_s": one.probation_s}
+        if row is None:
+            connection.execute(insert(schema.node_config).values(node=keys[one.node], sent_rev=0, sent_ms=0, **columns))
+        else:
+            connection.execute(update(schema.node_config).where(at).values(**columns))
+    return replaced
 
 
 def _claimed(connection: Connection, key: int) -> int:
@@ -101,5 +144,8 @@ def _claimed(connection: Connection, key: int) -> int:
 
 
 def _config(row: Row[Any]) -> DesiredConfig:
-    values = {int(setting): value for setting, value in row._mapping["values"].items()}
-    return DesiredConfig(row.id, row.rev, values, row.issued_s, row.probation_s)
+    return DesiredConfig(row.id, row.rev, _values(row), row.issued_s, row.probation_s)
+
+
+def _values(row: Row[Any]) -> dict[int, Any]:
+    return {int(setting): value for setting, value in row._mapping["values"].items()}

@@ -1,9 +1,11 @@
 """Level-triggered delivery: whatever was lost, the next look finds it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from fleet.bus import Message
 from fleet.deliver import COMMAND_AGAIN_MS, CONFIG_GRACE_MS, Deliver, command_message, is_command_due, is_config_due
 from fleet.errors import UnreachableError
 from fleet.model import DesiredConfig
@@ -49,17 +51,19 @@ class Wire:
     """Keeps what was published; fails when told."""
 
     def __init__(self, feed: Feed) -> None:
-        self.sent: list[tuple[str, bytes, bool]] = []
+        self.sent: list[Message] = []
         self.broken = False
+        self.deaf = 0  # messages of each batch that the broker does not acknowledge
         self.now_ms = NOW_S * 1000
         self.deliver = Deliver(feed.store, self.publish, lambda: self.now_ms)
 
-    def publish(self, topic: str, payload: bytes, retain: bool) -> None:
+    def publish(self, messages: Sequence[Message]) -> list[int]:
         if self.broken:
             raise UnreachableError("no connection to the broker")
-        self.sent.append((topic, payload, retain))
+        self.sent += messages
+        return list(range(self.deaf, len(messages)))
 
-    def step(self) -> list[tuple[str, bytes, bool]]:
+    def step(self) -> list[Message]:
         self.sent.clear()
         self.deliver.step()
         return list(self.sent)

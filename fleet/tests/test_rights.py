@@ -29,6 +29,8 @@ PUBLISH = {
     "a node cannot order an update of another": ("pole-1", "lum/1/pole-2/down/ota", False),
     "a node cannot order its own update": ("pole-1", "lum/1/pole-1/down/ota", False),
     "a node cannot serve blocks to another": ("pole-1", "lum/1/pole-2/down/block", False),
+    "a node cannot halt the others": ("pole-1", "lum/1/_/down/epoch", False),
+    "the service halts a rollout": ("service", "lum/1/_/down/epoch", True),
     "the service orders an update": ("service", "lum/1/pole-1/down/ota", True),
     "the service serves blocks": ("service", "lum/1/pole-2/down/block", True),
     "the service cannot say how far an update is": ("service", "lum/1/pole-1/up/ota", False),
@@ -55,6 +57,8 @@ SUBSCRIBE = {
     "a node cannot hear commands to another": ("pole-1", "lum/1/pole-2/down/cmd", "lum/1/pole-2/down/cmd", False),
     "a node cannot hear commands to all": ("pole-1", "lum/1/+/down/cmd", "lum/1/pole-2/down/cmd", False),
     "a node hears the order that was kept for it": ("pole-1", "lum/1/pole-1/down/ota", "lum/1/pole-1/down/ota", True),
+    "a node hears what is halted": ("pole-1", "lum/1/_/down/epoch", "lum/1/_/down/epoch", True),
+    "a node cannot hear more of what is for all": ("pole-1", "lum/1/_/down/#", "lum/1/_/down/cmd", False),
     "a node hears blocks": ("pole-1", "lum/1/pole-1/down/block", "lum/1/pole-1/down/block", True),
     "a node cannot hear the order to another": ("pole-1", "lum/1/pole-2/down/ota", "lum/1/pole-2/down/ota", False),
     "a node cannot hear the blocks of another": ("pole-1", "lum/1/+/down/block", "lum/1/pole-2/down/block", False),
@@ -269,5 +273,9 @@ def test_a_client_id_is_bound_to_its_certificate_on_mosquitto(rig: Rig) -> None:
 def test_the_texts_name_every_right_once() -> None:
     user = User("pole-1", 255)
     assert user.identity == "lumenair:pole-1/ff"
-    assert mosquitto.acl_text([]).splitlines()[1:] == ["pattern write lum/1/%u/up/#", "pattern read lum/1/%u/down/#"]
+    assert mosquitto.acl_text([]).splitlines()[1:] == [
+        "pattern write lum/1/%u/up/#",
+        "pattern read lum/1/%u/down/#",
+        "pattern read lum/1/_/down/epoch",
+    ]
     assert nats._subjects(user.publish) == ['"lum.1.pole-1.up"', '"lum.1.pole-1.up.>"']

@@ -210,7 +210,7 @@ def test_configurations_are_numbered_and_undelivered_until_the_node_has_them(fee
     wanted = configs.set("air-1", {1: 30, 7: True}, NOW_S, probation_s=60)
     assert wanted == configs.get("air-1") == DesiredConfig("air-1", 2, {1: 30, 7: True}, NOW_S, 60)
     assert [(item.config.rev, item.sent_rev) for item in configs.undelivered()] == [(2, 0)]
-    configs.sent("air-1", 2, 5)
+    configs.sent([("air-1", 2, 5)])
     assert configs.undelivered() == []
     feed.take(delivery("air-1", "state", State(online=True, config_desired=1).encode()))
     assert [(item.sent_rev, item.online, item.said_ms) for item in configs.undelivered()] == [(2, True, NOW_S * 1000)]

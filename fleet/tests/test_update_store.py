@@ -1,11 +1,13 @@
 """Orders to update and what nodes say of them: kept once, delivered until heard, proved or not."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fleet.bus import Message
 from fleet.deliver import COMMAND_AGAIN_MS, CONFIG_GRACE_MS, Deliver, is_campaign_due
 from fleet.errors import NotAllowedError
 from fleet.ingest.sorter import Sorter
@@ -205,9 +207,14 @@ def test_when_a_campaign_is_due(
 
 
 def test_a_campaign_is_retained_until_its_node_speaks_of_it(feed: Feed) -> None:
-    sent: list[tuple[str, bytes, bool]] = []
+    sent: list[Message] = []
     now_ms = [NOW_S * 1000]
-    deliver = Deliver(feed.store, lambda *message: sent.append(message), lambda: now_ms[0])
+
+    def publish(messages: Sequence[Message]) -> list[int]:
+        sent.extend(messages)
+        return list(range(len(messages)))
+
+    deliver = Deliver(feed.store, publish, lambda: now_ms[0])
 
     def step() -> int:
         sent.clear()
