@@ -47,9 +47,8 @@ def select(
 def fitting(where: str, views: Collection[NodeView], now_s: int) -> Callable[[NodeView], bool]:
     """Whether one of these nodes fits `where`; SelectionError as `select` says."""
     chosen = selection.parse(where)
-    known = {view.node.id: attributes(view, now_s) for view in views}
-    _refuse_unknown(chosen, where, known)
-    return lambda view: selection.matches(chosen, known[view.node.id])
+    _refuse_unknown(chosen, where, RESERVED.union(*(view.node.tags for view in views)))
+    return lambda view: selection.matches(chosen, attributes(view, now_s))
 
 
 def attributes(view: NodeView, now_s: int) -> dict[str, selection.Value]:
@@ -115,8 +114,7 @@ def check_tag(name: str, value: str) -> None:
         )
 
 
-def _refuse_unknown(chosen: selection.Selection, where: str, known: Mapping[str, Mapping[str, object]]) -> None:
-    names = RESERVED.union(*known.values())
+def _refuse_unknown(chosen: selection.Selection, where: str, names: Collection[str]) -> None:
     for comparison in selection.comparisons(chosen):
         if comparison.name not in names:
             near = difflib.get_close_matches(comparison.name, sorted(names), 1)
