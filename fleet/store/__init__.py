@@ -10,6 +10,7 @@
     store.rollouts   plans, how far every node is, what is halted       rollouts.py
     store.audit      who did or decided what, chained                   audit.py
     store.readings   records: latest, ranges, hourly, completeness      readings.py
+    store.telemetry  what nodes are compared by                         telemetry.py
     store.journal    events, log lines, refused messages, figures       journal.py
     store.intake()   the writer of what the broker delivers             intake.py
     store.upkeep     roll-ups, retention                                upkeep.py
@@ -32,6 +33,7 @@ from fleet.store.nodes import Nodes
 from fleet.store.readings import Readings
 from fleet.store.releases import Releases
 from fleet.store.rollouts import Rollouts
+from fleet.store.telemetry import Telemetry
 from fleet.store.upkeep import Upkeep
 
 
@@ -49,6 +51,7 @@ class Store:
         self.rollouts = Rollouts(self._engine)
         self.audit = Audit(self._engine)
         self.readings = Readings(self._engine)
+        self.telemetry = Telemetry(self._engine)
         self.journal = Journal(self._engine)
         self.upkeep = Upkeep(self._engine)
 
