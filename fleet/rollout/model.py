@@ -18,7 +18,7 @@ class Phase(StrEnum):
     PAUSED = "paused"  # by an operator: no new orders, what was ordered goes on
     HALTED = "halted"  # by a gate, the telemetry or an operator: what was ordered stops, an operator decides
     ABORTED = "aborted"  # for good: what was ordered stops
-    FINISHED = "finished"  # every node has ended; a later revert opens it again
+    FINISHED = "finished"  # every node has ended, and the last wave has soaked; a later revert opens it again
 
 
 class Stage(StrEnum):
@@ -89,7 +89,10 @@ class Execution:
     since_s: int = 0  # in this stage
     wave: int = 0
     tries: int = 0  # orders that were made for it
-    counter: int = 0  # of the newest order; 0 = none was made. The service fills it in
+    excused: int = 0  # of them: those that are no attempts, because a halt ended them or an operator wants another try
+    recent: tuple[int, ...] = ()  # when orders were made for it, those of the last `Retries.burst_s`
+    counter: int = 0  # of the newest order; 0 = none was made, or it has no number yet (`step.numbered`)
+    stop: int = 0  # counter of the STOP that followed it; 0 = none did
     ordered_s: int = 0
     deadline_s: int = 0  # of the newest order; 0 = none
     not_before_s: int = 0  # after an attempt that failed
@@ -98,7 +101,7 @@ class Execution:
     said: str = ""  # what its node last said: "downloading", "waiting", for people
     online: bool = False
     late: bool = False  # it ended as timed out or dark, and was proved afterwards
-    failed: bool = False  # QUEUED after an attempt that failed: it counts as failed until the next one ends
+    failed: bool = False  # not ended, after an attempt that failed: it counts as failed until the next one ends
     held: str = ""  # not used by decisions: the Hold that was last noted, for people
     before: bytes = b""  # manifest that ran when the order was made
 
@@ -114,7 +117,9 @@ class Rollout:
     soak_s: int = 0  # when its last node was proved and the threshold met: soaking since; 0 = not yet
     started_s: int = 0
     ended_s: int = 0
-    group: int = 0  # of its campaigns; another one after each halt
+    group: int = 0  # of its campaigns: id * 256 and a number that grows with each halt
+    accepted: int = 0  # nodes without success when an operator resumed it: as many do not halt it again
+    promoted: bool = False  # an operator lets the present wave pass though it is too small or not judged
     tokens: int = 0  # thousandths of an order that may be made at `tokens_s`
     tokens_s: int = 0
     verdict: Verdict = Verdict.HOLD  # of the telemetry on the present wave
