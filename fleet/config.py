@@ -144,6 +144,15 @@ class IngestConfig:
 
 
 @dataclass(frozen=True)
+class RolloutsConfig:
+    """What a rollout needs before it starts (docs/howto/rollout.md)."""
+
+    approvals: int = _key(
+        0, "People who have to approve a plan before it starts, other than the one who made it.", 0, 16
+    )
+
+
+@dataclass(frozen=True)
 class Config:
     """The whole file, and where everything of a fleet lies."""
 
@@ -154,6 +163,7 @@ class Config:
     claim: ClaimConfig = ClaimConfig()
     store: StoreConfig = StoreConfig()
     ingest: IngestConfig = IngestConfig()
+    rollouts: RolloutsConfig = RolloutsConfig()
 
     @property
     def file(self) -> Path:
@@ -249,6 +259,7 @@ _SECTIONS: tuple[tuple[str, type[Any]], ...] = (
     ("claim", ClaimConfig),
     ("store", StoreConfig),
     ("ingest", IngestConfig),
+    ("rollouts", RolloutsConfig),
 )
 
 
