@@ -9,6 +9,7 @@ import click
 from fleet.errors import UsageError
 
 _SPAN = re.compile(r"(\d{1,9})\s*(s|min|m|h|d|w)?")
+_SHARE = re.compile(r"(\d{1,3})(?:\.(\d))?\s*%?")
 _UNITS = {None: 1, "s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -25,6 +26,22 @@ class Span(click.ParamType[int]):
         if found is None:
             self.fail(f"{value!r} is not a length of time; write 90s, 10min, 2h or 7d", param, ctx)
         return int(found[1]) * _UNITS[found[2]]
+
+
+class Share(click.ParamType[int]):
+    """A share as permille: 2%, 0.5%, or 2 for two percent."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The permille."""
+        if isinstance(value, int):
+            return value
+        found = _SHARE.fullmatch(value.strip())
+        permille = int(found[1]) * 10 + int(found[2] or 0) if found else 1001
+        if permille > 1000:
+            self.fail(f"{value!r} is no share; write 2%, 0.5% or 2", param, ctx)
+        return permille
 
 
 class Instant(click.ParamType[int]):
