@@ -11,6 +11,7 @@
     store.audit      who did or decided what, chained                   audit.py
     store.readings   records: latest, ranges, hourly, completeness      readings.py
     store.telemetry  what nodes are compared by                         telemetry.py
+    store.presence   when nodes were heard                              presence.py
     store.journal    events, log lines, refused messages, figures       journal.py
     store.intake()   the writer of what the broker delivers             intake.py
     store.upkeep     roll-ups, retention                                upkeep.py
@@ -30,6 +31,7 @@ from fleet.store.configs import Configs
 from fleet.store.intake import Intake
 from fleet.store.journal import Journal
 from fleet.store.nodes import Nodes
+from fleet.store.presence import Presence
 from fleet.store.readings import Readings
 from fleet.store.releases import Releases
 from fleet.store.rollouts import Rollouts
@@ -52,6 +54,7 @@ class Store:
         self.audit = Audit(self._engine)
         self.readings = Readings(self._engine)
         self.telemetry = Telemetry(self._engine)
+        self.presence = Presence(self._engine)
         self.journal = Journal(self._engine)
         self.upkeep = Upkeep(self._engine)
 
