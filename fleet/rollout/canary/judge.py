@@ -150,4 +150,6 @@ def _held(result: Mapping[str, Any], one: table.Table) -> str:
         return f"{result['label']}: {suspects[0]} may be worse; more windows will tell"
     if one["controls"] and not any(any(m != "-" for m in node["marks"]) for node in judged):
         return f"{result['label']}: nothing to compare with yet, by {len(one['controls'])} controls"
-    return f"{result['label']}: {result['seen']} windows are too few yet"
+    if result["seen"] < CLEAR_MIN:
+        return f"{result['label']}: {result['seen']} windows are too few yet"
+    return f"{result['label']}: worse now and then; more windows will tell"

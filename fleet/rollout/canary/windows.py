@@ -13,7 +13,7 @@ WINDOW_S = 300
 PAST = 24  # windows before the switch that are looked at: two hours
 GUARD = 1  # windows left out on either side of the switch: the download before it, the sensors that warm up after it
 PRESENT = 72  # windows after the switch that are looked at, the newest: six hours
-TRAIL = 6  # windows that a slow metric looks back over
+TRAIL = 12  # windows that a slow metric looks back over
 SLACK_S = 120  # a node that is not heard of may be so much later than the others
 
 

@@ -3,7 +3,8 @@
 from fleet.rollout.canary.metrics.base import Metric
 from fleet.rollout.canary.windows import TRAIL, Glance
 
-_BEATS = 4
+_BEATS = 8
+_EVERY = 3
 _HOUR_S = 3600
 
 
@@ -15,7 +16,7 @@ def restarts(glance: Glance) -> int | None:
 
 
 def leak(glance: Glance) -> int | None:
-    """Bytes per hour by which the free heap falls. The most of either half counts: garbage comes and goes."""
+    """Bytes per hour by which the free heap fell lately. The most of either half counts: garbage comes and goes."""
     beats = [one for one in glance.beats(TRAIL) if one.heap_free is not None]
     beats = [one for one in beats if one.boot == beats[-1].boot]
     if len(beats) < _BEATS:
@@ -28,6 +29,6 @@ def leak(glance: Glance) -> int | None:
 
 
 HEALTH = (
-    Metric("restarts", "restarts that nobody asked for", "", 1, restarts, share=500, stays=100),
-    Metric("leak", "heap that shrinks", "B/h", 32768, leak, every=TRAIL),
+    Metric("restarts", "restarts that nobody asked for", "", 1, restarts, share=600, stays=100),
+    Metric("leak", "heap that shrinks", "B/h", 32768, leak, every=_EVERY),
 )

@@ -29,6 +29,6 @@ def ack(glance: Glance) -> int | None:
 
 
 LINK = (
-    Metric("reconnects", "new sessions", "", 1, reconnects, share=500),
+    Metric("reconnects", "new sessions", "", 1, reconnects),
     Metric("ack", "time to acknowledgement", "octaves/1000", 2000, ack),
 )
