@@ -102,6 +102,7 @@ package(
         "core/supervisor.py",
         "core/timekeeper.py",
         "core/update/__init__.py",
+        "core/update/epoch.py",
         "core/update/install.py",
         "core/update/job.py",
         "core/update/judge.py",

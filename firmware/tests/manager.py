@@ -9,14 +9,14 @@ from firmware.tests.fakes import Files, Time
 from firmware.tests.signer import Key
 from node.core.slots import PATH as POINTER
 from node.core.slots import Slots
-from node.core.update import job, proof, updater  # noqa: F401 - a node forgets what was not there before it
+from node.core.update import epoch, job, proof, updater  # noqa: F401 - a node forgets what was not there before it
 from node.core.update.resident import Resident
 from protocol import cose, manifest, trust
 from protocol.identity import Identity
 from protocol.messages import RESET_HARD, RESET_POWER_ON
 from protocol.payload import FORMAT, INSERT, MAX_BITS
 from protocol.refusals import U_UNAVAILABLE
-from protocol.trust import Campaign, Product, Release, Role, Root, Signed
+from protocol.trust import Campaign, Epoch, Product, Release, Role, Root, Signed
 from protocol.update import BASE, CONFIRMED, PAYLOAD, RELEASE, ROOT, TRIAL, WAITING, Ask, Block, Status
 
 NOW_S = 1_800_000_000
@@ -87,6 +87,7 @@ class Manager:
         self.roots = []  # [envelope]
         self.programs = {}  # by digest of the release document
         self.counter = 0
+        self.number = 0  # of epochs
         self.asked = []  # every Ask that was answered
         self.carry = lambda blocks: blocks  # what the way does to the answer to one Ask: a list of payloads
         self.root = None
@@ -165,6 +166,13 @@ class Manager:
     def stop(self, **changes):
         """The envelope of a campaign that stops what is at work."""
         return self.campaign(action=trust.STOP, **changes)
+
+    def epoch(self, *halted, by=("online",), hint=None, typ=trust.EPOCH_TYPE, **changes):
+        """The envelope of the next epoch, which halts these groups."""
+        self.number += 1
+        values = {"number": self.number, "issued": NOW_S, "halted": list(halted)}
+        values.update(changes)
+        return self.sign(Epoch(**values).encode(), typ, list(by), root=self.root.version if hint is None else hint)
 
     def boot(self, digest, **changes):
         """The envelope of a campaign that starts the other slot."""
@@ -357,6 +365,12 @@ class Node:
         """A session in which the campaign comes, and everything that follows."""
         self.resident.up()
         self.resident.offer(envelope)
+        self.work(manager, **options)
+        return self.status
+
+    def hear(self, manager, envelope, **options):
+        """An epoch comes, and everything that follows; the last status."""
+        self.resident.halt(envelope)
         self.work(manager, **options)
         return self.status
 

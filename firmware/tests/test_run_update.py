@@ -39,7 +39,8 @@ class Parts:
         self.identity = Identity(
             node="abc", kind="air", board="b", boot0=1, ca=b"-", cert=b"-", key=b"-", brokers=["h:1"], proof_key=KEY
         )
-        self.clock = Fields(uptime_ms=lambda: 0, utc_s=lambda: None, floor_s=0)
+        self.clock = Fields(uptime_ms=lambda: 0, utc_s=lambda: None, wait_s=lambda spans: self.wait_s, floor_s=0)
+        self.wait_s = 0
         self.boots = Fields(boot=7)
         self.config = Fields(get=lambda name: 0)
         self.journal = Fields(event=lambda code, attrs=None: True)
@@ -159,6 +160,36 @@ def test_it_restarts_when_it_may():
         task.resident.ready, task.resident.now, parts.may = row[1:4]
         task.tick()
         assert bool(parts.restarts) is row[4], sentence
+
+
+def test_it_does_not_restart_outside_of_its_spans_nor_while_something_is_unread():
+    rows = {
+        "outside of its spans": (lambda parts, resident: setattr(parts, "wait_s", 60), False),
+        "the time is unknown": (lambda parts, resident: setattr(parts, "wait_s", None), False),
+        "the last span is over": (lambda parts, resident: setattr(parts, "wait_s", -1), False),
+        "an epoch is unread": (lambda parts, resident: resident.halt(b"epoch"), False),
+        "a campaign is unread": (lambda parts, resident: resident.offer(b"stop"), False),
+        "none of that": (lambda parts, resident: None, True),
+    }
+    for sentence, row in rows.items():
+        parts = Parts(*STAGED)
+        task = Update(parts)
+        task.resident.ready = task.resident.now = True
+        row[0](parts, task.resident)
+        writes = parts.files.writes
+        task.tick()
+        assert bool(parts.restarts) is row[1], sentence
+        assert (parts.files.writes > writes) is row[1], "and costs no write: " + sentence
+
+
+def test_a_program_that_is_given_up_waits_for_nothing():
+    parts = Parts(*GIVEN_UP)
+    task = Update(parts)
+    task.resident.ready = True
+    parts.wait_s = 60
+    task.resident.halt(b"epoch")
+    task.tick()
+    assert parts.restarts
 
 
 def test_what_is_found_wrong_at_the_last_moment_is_no_reason_to_restart():

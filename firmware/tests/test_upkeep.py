@@ -52,7 +52,7 @@ class Node:
         self.homeward = []
         self.given_up = 0
         self.helpers = ([], 604800)
-        resident = Fields(recovery=lambda: self.helpers)
+        resident = Fields(recovery=lambda: self.helpers, unread=False, ready=False)
         self.update = Fields(tick=self.nothing, confirm=self.slots.confirm, give_up=self.on_give_up, resident=resident)
         self.net = Fields(is_up=lambda: True, distrust=self.on_distrust)
         self.supervise = Fields(decider=Supervisor())
@@ -147,13 +147,16 @@ def test_a_slot_on_trial_is_confirmed_only_when_all_of_it_works():
         "no session": (("link", "up", False), False),
         "nothing acknowledged": (("link", "acked_records", 0), False),
         "the product says no": ((None, "works", False), False),
+        "what came may call it off": (("resident", "unread", True), False),
+        "it was called off": (("resident", "ready", True), False),
     }
     for sentence, row in rows.items():
         node = on_trial()
         node.link.acked_records = 1
         if row[0]:
             part, name, value = row[0]
-            setattr(getattr(node, part) if part else node, name, value)
+            parts = {"link": node.link, "resident": node.update.resident, None: node}
+            setattr(parts[part], name, value)
         for _ in range(5):
             node.supervise.decider.beat("task", node.clock.uptime_ms())
             node.seconds(1)

@@ -65,6 +65,15 @@ class Clock:
         now = self.utc_ms()
         return None if now is None else now // 1000
 
+    def wait_s(self, spans: "list[int]") -> "int | None":
+        """Seconds until it is time by `spans` (begin, end, begin, end ... in seconds since 1970 UTC): 0 when it is, as
+        always without spans, -1 when the last one is over, None while the time is unknown."""
+        now = self.utc_s()
+        for at in range(0, len(spans), 2):
+            if now is None or now < spans[at + 1]:
+                return None if now is None else max(spans[at] - now, 0)
+        return -1 if spans else 0
+
     def set_utc(self, utc_ms: int, quality: int = TQ_NTP_HOUR) -> None:
         """It is `utc_ms` now, on the word of a source of that quality (TQ_BOUND .. TQ_NTP_HOUR)."""
         self._zero_ms = utc_ms - self.uptime_ms()

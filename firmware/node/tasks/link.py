@@ -93,9 +93,10 @@ class Link:
         self._wake = asyncio.Event()  # there may be something to send
         self._queue.on_ready = source.on_ready = self._wake.set
         self._names = {topics.down(node, name).encode(): name for name in SUBSCRIBED}
+        self._names[topics.EPOCH.encode()] = "epoch"
         self._offline = State(online=False, boot=boot).encode()
         will = (topics.up(node, "state"), self._offline)
-        filters = tuple([(topics.down(node, name), topics.qos(name)) for name in SUBSCRIBED])
+        filters = ((topics.EPOCH, 0),) + tuple([(topics.down(node, name), topics.qos(name)) for name in SUBSCRIBED])
         table = {name: (topics.up(node, name).encode(), topics.qos(name)) for name in topics.UP}
         return Session(node, will, filters, (self._queue, source), table)
 

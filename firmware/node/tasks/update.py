@@ -85,6 +85,7 @@ class Update:
         )
         self.resident.on_ready = self._wake.set
         link.handlers["ota"] = self.resident.offer
+        link.handlers["epoch"] = self.resident.halt
         link.handlers["block"] = self.resident.block
         link.on_up.append(self.resident.up)
 
@@ -141,7 +142,7 @@ class Update:
         """Restart into what is installed, when the product may be without its program for a moment. One on trial that
         is given up does not wait."""
         parts, resident = self._parts, self.resident
-        may = resident.now or not parts.slots.is_kept or parts.product.may_restart()
+        may = not parts.slots.is_kept or (resident.due and (resident.now or parts.product.may_restart()))
         if resident.ready and may:
             document.save(parts.files, PATH, Fit(works=parts.product.working()))
             if resident.depart():

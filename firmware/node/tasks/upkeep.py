@@ -128,7 +128,8 @@ class Upkeep:
         if parts.slots.on_trial:
             now = parts.clock.uptime_ms()
             proved = parts.link.up and parts.link.acked_records and parts.supervise.decider.all_beat(now)
-            if proved and parts.healthy():
+            doubted = parts.update.resident.unread or parts.update.resident.ready
+            if proved and parts.healthy() and not doubted:
                 parts.update.confirm()
             elif now >= CONFIRM_S * 1000:
                 parts.restart("slot {} did not prove itself".format(parts.slots.running))

@@ -30,7 +30,7 @@ ATTEMPTS = 64  # cost of restarts (trial.py) after which an update is given up
 SLACK = 1024  # bytes by which a payload may be longer than what it unpacks to, and a 64th of that (SPEC 16.4)
 _PIECE = 1024  # bytes of the base image that are hashed at a time
 _SAY_MS = 10000  # between two reports of progress
-_JUDGING = ("node.core.update.judge", "node.core.ed25519", "node.core.sha512")
+_JUDGING = ("node.core.update.judge", "node.core.update.epoch", "node.core.ed25519", "node.core.sha512")
 _FETCHING = ("node.core.update.pull",)
 _INSTALLING = ("node.core.update.install", "node.core.update.payload", "protocol.manifest", "protocol.payload")
 
@@ -50,8 +50,7 @@ class Job:
     def run(self) -> "Steps":
         """Yields as `Resident.work` does. Raises UpdateError, Superseded, OSError."""
         record = self._record
-        if record.attempts > ATTEMPTS:
-            raise UpdateError(u.U_LOOP)
+        self._may_begin()
         brings = False
         if record.action == trust.BOOT:
             self._recall()
@@ -75,7 +74,20 @@ class Job:
                 yield from self._install(release)
             yield None
             self._remember()
+        self._node.forget(_INSTALLING)
+        if (yield from self._desk.attend()):
+            raise Superseded
         self._point(brings)
+
+    def _may_begin(self) -> None:
+        """Nothing forbids to go on from here, or UpdateError."""
+        record = self._record
+        if record.attempts > ATTEMPTS:
+            raise UpdateError(u.U_LOOP)
+        if self._node.clock.wait_s(record.switch) == -1:
+            raise UpdateError(u.U_CAMPAIGN_STALE, "its last span is over")
+        if record.stage == DOWNLOADING:
+            self._require_open()  # before anything is asked for: while it waits, each session begins here
 
     def _recall(self) -> None:
         """What the release said that brought the program to boot: it may come back, and what floor it brings."""
@@ -213,12 +225,19 @@ class Job:
         if brings and node.base is not None:
             record.base_from = node.base.label
         self._desk.enter(WAITING)
-        node.staged = brings
-        if not brings:
+        node.staged = brings or len(record.switch) > 0
+        node.switch = record.switch
+        if not node.staged:
             node.slots.try_next()
         node.files.remove(records.DOWNLOAD)
         node.now = record.flags & NOW != 0
         node.ready = True
+
+    def _require_open(self) -> None:
+        """It is time to fetch, or UpdateError."""
+        error = records.closed(self._node.clock, self._record.fetch)
+        if error is not None:
+            raise error
 
     def _pull(self, ask: Ask, sink: "Sink", limit: int) -> "Fetching":
         """Fetch, with an eye on what else comes."""
@@ -227,8 +246,10 @@ class Job:
         desk, node = self._desk, self._node
         pull = Pull(node, ask, sink, limit, self._record.expires)
         for wish in pull.run():
+            if ask.what >= PAYLOAD and isinstance(wish, bytes):
+                self._require_open()
             yield wish
-            if node.offered is not None and (yield from desk.consider()):
+            if (yield from desk.attend()):
                 raise Superseded
             if ask.what >= PAYLOAD:
                 desk.done, desk.total = sink.done, sink.total

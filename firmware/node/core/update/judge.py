@@ -9,7 +9,7 @@ from node.core.update.record import NAME
 from protocol import cose, trust
 from protocol import refusals as u
 from protocol.errors import DecodeError
-from protocol.trust import Campaign, Release, Signed
+from protocol.trust import Campaign, Epoch, Release, Signed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,15 +82,31 @@ def campaign(node: "Node", now: "Trusted", signed: Signed) -> "Generator[None, N
         found = Campaign.decode(signed.document)
     except DecodeError as error:
         raise UpdateError(u.U_MALFORMED, str(error))
-    by = yield from signers(now.root, signed, trust.CAMPAIGN_TYPE)
-    fault = trust.fault_of(now.root, [trust.CAMPAIGN], by)
-    if fault:
-        raise UpdateError(u.U_CAMPAIGN_FORGED, "signatures: code {}".format(fault))
+    for spans in (found.fetch, found.switch):
+        if len(spans) % 2 or spans != sorted(spans):
+            raise UpdateError(u.U_MALFORMED, "spans")
+    yield from online(now, signed, trust.CAMPAIGN_TYPE, u.U_CAMPAIGN_FORGED)
     if expired(node.clock, found.expires):
         raise UpdateError(u.U_CAMPAIGN_STALE)
     if node.identity.node not in found.nodes:
         raise UpdateError(u.U_NOT_ADDRESSED)
     return found
+
+
+def online(now: "Trusted", signed: Signed, typ: str, code: int) -> "Generator[None, None, None]":
+    """The manager has signed it, or UpdateError(code)."""
+    by = yield from signers(now.root, signed, typ)
+    fault = trust.fault_of(now.root, [trust.CAMPAIGN], by)
+    if fault:
+        raise UpdateError(code, "signatures: code {}".format(fault))
+
+
+def epoch(signed: Signed) -> Epoch:
+    """The epoch in an envelope, whoever signed it."""
+    try:
+        return Epoch.decode(signed.document)
+    except DecodeError as error:
+        raise UpdateError(u.U_MALFORMED, str(error))
 
 
 def counter(now: "Trusted", record: "Record", found: Campaign) -> None:

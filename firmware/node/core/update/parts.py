@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from node.core.files import FilesDoor
     from node.core.slots import Slots
     from node.core.update.base import Base
-    from node.core.update.record import Guard, Record, Trusted
+    from node.core.update.record import Guard, Record, Taken, Trusted
     from protocol.identity import Identity
 
     Steps = Iterator[Union[int, bytes, None]]  # as `Resident.work` yields
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
         now: bool
         say: bool
         offered: bytes | None
+        epoch: bytes | None
+        judging: bool
+        taken: Taken
+        forged: bytes
+        switch: list[int]
         quiet_ms: int
 
         def setting(self, __name: str) -> Any:
@@ -56,7 +61,7 @@ if TYPE_CHECKING:
         def forget(self, starts: tuple[str, ...]) -> None:
             """Drop modules that are not needed any more, by how their names begin."""
 
-        def park(self, payload: bytes, for_time: bool) -> None:
+        def park(self, payload: bytes, until_s: int | None) -> None:
             """Come back to an offer later."""
 
     class Desk(Protocol):
@@ -79,5 +84,14 @@ if TYPE_CHECKING:
         def say(self) -> None:
             """Publish a status now."""
 
-        def consider(self) -> Judged:
-            """Look at an offer; True when it changed what is to be done."""
+        def unpoint(self) -> None:
+            """The next restart is none into the other slot. Raises OSError."""
+
+        def keep(self) -> None:
+            """A program on trial that was confirmed is kept, and so is its campaign."""
+
+        def follow(self, version: int) -> Steps:
+            """Take the roots up to a hint."""
+
+        def attend(self) -> Judged:
+            """Look at what came; True when it changed what is to be done."""

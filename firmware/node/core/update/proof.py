@@ -2,8 +2,8 @@
 
 from node.core import document
 from node.core.slots import digest
-from node.core.update.record import GUARD_PATH, Guard, Record
-from protocol.update import CONFIRMED, Proof, Status, prove
+from node.core.update.record import GUARD_PATH, Guard, Record, closed
+from protocol.update import CONFIRMED, WAITING, Proof, Status, prove
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,11 +34,12 @@ def proof(node: "Node", guard: Guard, nonce: bytes) -> Proof:
 def status(node: "Node", record: Record, guard: Guard, trusted: "Trusted | None") -> Status:
     """How far the campaign of `record` got, with a proof once it is confirmed."""
     confirmed = record.stage == CONFIRMED
+    waits = closed(node.clock, record.switch) if record.stage == WAITING else None
     return Status(
         counter=record.counter,
         stage=record.stage,
-        code=record.code,
-        text=record.text,
+        code=waits.code if waits else record.code,
+        text=waits.text if waits else record.text,
         release=record.release,
         manifest=record.manifest,
         boot=node.boot,
@@ -47,4 +48,5 @@ def status(node: "Node", record: Record, guard: Guard, trusted: "Trusted | None"
         root=trusted.root.version if trusted else 0,
         floor=guard.floor if trusted and guard.era == trusted.floor_era else 0,
         spare=digest(node.files, node.slots.spare),
+        epoch=trusted.epoch(node.taken)[0] if trusted else 0,
     )

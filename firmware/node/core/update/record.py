@@ -6,16 +6,21 @@
 from hashlib import sha256
 
 from node.core import document
+from node.core.update import UpdateError
 from protocol import trust
 from protocol.errors import DecodeError
 from protocol.message import Message
+from protocol.refusals import U_CAMPAIGN_STALE, U_TIME, U_WINDOW
 from protocol.update import IDLE, STOPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from node.core.clock import Clock
     from node.core.files import FilesDoor
     from node.core.update.base import Base
     from protocol.trust import Root
+
+    Taken = tuple[int, bytes, list[int]]
 
 PATH = "/data/update.cbor"
 GUARD_PATH = "/data/trust.cbor"
@@ -38,7 +43,7 @@ class Record(Message):
     """
 
     MAX_SIZE = 1024
-    MAX_ITEMS = 64
+    MAX_ITEMS = 160
     FIELDS = (
         (1, "counter", int, 0, _U32),
         (2, "era", bytes, 0, 8),
@@ -68,6 +73,12 @@ class Record(Message):
         (26, "refused_counter", int, 0, _U32),
         (27, "refused_code", int, 0, _U8),
         (28, "quarantine", [bytes], 0, QUARANTINED),
+        (29, "group", int, 0, _U32),
+        (30, "fetch", [int], 0, trust.MAX_SPANS),
+        (31, "switch", [int], 0, trust.MAX_SPANS),
+        (32, "epoch", int, 0, _U32),
+        (33, "epoch_era", bytes, 0, 8),
+        (34, "halted", [int], 0, trust.MAX_HALTED),
     )
     counter: int = 0
     era: bytes = b""
@@ -97,6 +108,21 @@ class Record(Message):
     refused_counter: int = 0
     refused_code: int = 0
     quarantine: "list[bytes]" = []
+    group: int = 0
+    fetch: "list[int]" = []
+    switch: "list[int]" = []
+    epoch: int = 0  # its number ...
+    epoch_era: bytes = b""  # ... with the root since which it counts ...
+    halted: "list[int]" = []  # ... and its groups
+
+    @property
+    def taken(self) -> "Taken":
+        """The epoch that it remembers, as `Resident.taken`."""
+        return self.epoch, self.epoch_era, self.halted
+
+    @taken.setter
+    def taken(self, taken: "Taken") -> None:
+        self.epoch, self.epoch_era, self.halted = taken
 
     @property
     def suspect(self) -> bytes:
@@ -182,6 +208,10 @@ class Trusted:
         self.floor_era = _era(kept.pinned, kept.build)
         self.counter_era = _era(kept.pinned, kept.campaign)
 
+    def epoch(self, taken: "Taken") -> "tuple[int, list[int]]":
+        """(number, halted groups) of the epoch that was taken last, as far as it still counts."""
+        return (taken[0], taken[2]) if taken[1] == self.counter_era else (0, [])
+
     def next(self, root: "Root", data: bytes) -> "Trusted":
         """The same after a rotation to `root`, whose document is `data`. It is not on flash yet."""
         kept = Kept(pinned=self.kept.pinned, root=data, build=self.kept.build, campaign=self.kept.campaign)
@@ -194,6 +224,16 @@ class Trusted:
 
 def _era(pinned: bytes, version: int) -> bytes:
     return pinned[:4] + version.to_bytes(4, "big")
+
+
+def closed(clock: "Clock", spans: "list[int]") -> "UpdateError | None":
+    """Why it is not time by the spans of a campaign; None when it is."""
+    wait_s = clock.wait_s(spans)
+    if wait_s is None:
+        return UpdateError(U_TIME)
+    if wait_s < 0:
+        return UpdateError(U_CAMPAIGN_STALE, "its last span is over")
+    return UpdateError(U_WINDOW, "from {}".format((clock.utc_s() or 0) + wait_s)) if wait_s else None
 
 
 def trusted(files: "FilesDoor", pinned: bytes) -> "Trusted | None":

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from node.core.slots import Slots
     from node.core.update.base import Base
     from node.core.update.parts import Steps
+    from node.core.update.record import Taken
     from protocol.identity import Identity
     from protocol.update import Proof
 
 _RECORD = "/data/update.cbor"  # node.core.update.record.PATH
 _BLOCK_BYTES = 1280  # protocol.update.Block.MAX_SIZE
+_EPOCH_BYTES = 2048  # protocol.trust.MAX_EPOCH
 _BLOCKS = 8  # that are held until `work` takes them; what does not fit is asked for again
 _BORROWED = (
     "node.core.ed25519",
@@ -49,12 +51,19 @@ class Resident:
     a Status on up/ota, `event(attrs)` keeps the event `update`; both say False when there is no room. `base` is the
     door to the base image, None on a board that has one partition only.
 
-    Wired by the caller: `offer` and `block` to the messages, `up` to each new session, `begin` once before anything
-    else, `work` to a task of its own, `confirm` and `give_up` to the judgement of a trial. `on_ready` is called when
-    `busy` may have become true or a wait of `work` may be over.
+    Wired by the caller: `offer`, `halt` and `block` to the messages, `up` to each new session, `begin` once before
+    anything else, `work` to a task of its own, `confirm` and `give_up` to the judgement of a trial. `on_ready` is
+    called when `busy` may have become true or a wait of `work` may be over.
 
-    `ready`: the node is to restart, at once when `now`, else when the product may. It may become False again.
+    `ready`: the node is to restart, at once when `now`, else when the product may; out of the program that is kept only
+    while `due`. It may become False again. While it is True, or something `unread`, nothing is to be confirmed.
     """
+
+    epoch: "bytes | None" = None  # what came on the topic of epochs and was not looked at
+    judging = False  # that, or what came on down/ota, is being looked at
+    taken: "Taken" = (0, b"", [])  # number, era and groups of the newest epoch
+    forged = b""  # digest of the last one that was none
+    switch: "list[int]" = []  # spans for the restart
 
     def __init__(
         self,
@@ -93,15 +102,26 @@ class Resident:
         self._blocks: "list[bytes] | None" = None  # that came since `take`, while somebody pulls
         self._wanted = False
         self._parked: "bytes | None" = None  # an offer that waits, b"" for the campaign at work
-        self._for_time = False  # it waits for the time, else for the end of a trial
+        self._until_s: "int | None" = None  # it waits for that time (s since 1970 UTC), else for the end of a trial
         self._own = _loaded(_BORROWED)  # what others need, too, and this file
 
     @property
     def busy(self) -> bool:
-        """True when `work` has something to do. Look now and then: the time becomes known, a trial ends."""
-        if self._parked is None:
-            return self._wanted
-        return self._wanted or (self.clock.utc_s() is not None if self._for_time else self.slots.is_kept)
+        """True when `work` has something to do. Look now and then: time passes, a trial ends."""
+        if self._wanted or self._parked is None:
+            return self._wanted or (self.ready and self.clock.wait_s(self.switch) == -1)
+        now = self.clock.utc_s()
+        return self.slots.is_kept if self._until_s is None else now is not None and now >= self._until_s
+
+    @property
+    def unread(self) -> bool:
+        """True while something that came has not been judged: it may call off what is tried."""
+        return self.offered is not None or self.epoch is not None or self.judging
+
+    @property
+    def due(self) -> bool:
+        """True while a program that is ready may be started."""
+        return not self.unread and self.clock.wait_s(self.switch) == 0
 
     def begin(self, cause: int, reason: str, crash: str) -> None:
         """The node has started: learn what became of an update. Call it once, before `slots` is settled.
@@ -125,6 +145,12 @@ class Resident:
         self._parked = None
         self._wake()
 
+    def halt(self, payload: "bytes | memoryview") -> None:
+        """A message on the topic of epochs. What is too long for one is dropped."""
+        if len(payload) <= _EPOCH_BYTES:
+            self.epoch = bytes(payload)
+            self._wake()
+
     def block(self, payload: "bytes | memoryview") -> None:
         """A message on down/block. What nobody asked for is dropped, and what is too long for one: whoever has the
         broker could fill the memory."""
@@ -139,6 +165,7 @@ class Resident:
         int: go on after so many milliseconds, or earlier when `on_ready` is called.
         """
         self._blocks = []
+        self.judging = False  # whoever runs this may have been stopped
         if self._parked is not None:
             self.offered = self._parked or None
             self._parked = None
@@ -147,7 +174,7 @@ class Resident:
 
             self._wanted = True  # until it ends: whoever runs it may be stopped and started again
             yield from Updater(self).run()
-            self._wanted = self.say or self.offered is not None
+            self._wanted = self.say or self.unread
         except Exception as error:
             self._wanted = False  # until the next session
             self.log(LOG_ERROR, "update", "{}: {}".format(error.__class__.__name__, error))
@@ -204,10 +231,11 @@ class Resident:
         found, self._blocks = self._blocks or [], []
         return found
 
-    def park(self, payload: bytes, for_time: bool) -> None:
-        """Come back to an offer, or with b"" to the campaign at work, when the time is known, or the trial over."""
+    def park(self, payload: bytes, until_s: "int | None") -> None:
+        """Come back to an offer, or with b"" to the campaign at work, at that time (s since 1970 UTC) or as soon as the
+        time is known; None: when the trial is over."""
         self._parked = payload
-        self._for_time = for_time
+        self._until_s = until_s
 
     def _wake(self) -> None:
         self._wanted = True

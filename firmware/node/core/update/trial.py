@@ -9,11 +9,12 @@ from node.core.log import plain
 from node.core.slots import NONE, decode, digest
 from node.core.slots import PATH as POINTER
 from node.core.update import record as records
-from node.core.update.record import GUARD_PATH, NAME, QUARANTINED, Guard, Record
+from node.core.update.record import GUARD_PATH, NAME, NOW, QUARANTINED, Guard, Record
 from protocol.messages import RESET_POWER_ON, RESET_WATCHDOG
 from protocol.refusals import (
     U_BASE_REVERTED,
     U_CRASHED,
+    U_HALTED,
     U_HUNG,
     U_IMAGE,
     U_NONE,
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from node.core.update.parts import Node
 
 INNOCENT = (U_POWER, U_UNREACHED)
-_GIVEN_UP = (U_STOPPED, U_UNCONFIRMED, U_UNREACHED)  # this trial must not go on
+_CALLED_OFF = (U_STOPPED, U_HALTED)
+_GIVEN_UP = _CALLED_OFF + (U_UNCONFIRMED, U_UNREACHED)  # this trial must not go on
 RETRIES = 3  # of a trial that failed by nobody's fault
 _POWER_COST = 1  # of a restart while an update is unfinished: a power cut is nobody's fault ...
 _OTHER_COST = 10  # ... but whatever else ends a run may be the update's
@@ -76,8 +78,12 @@ def _trial(node: "Node", record: Record, last: "tuple[int, str]") -> None:
             kept(node, record)
     elif pointer.trial == slots.spare and pointer.tries:
         pass  # stage 0 could not count it down: the next restart tries it
-    elif record.stage == WAITING and pointer.trial == NONE:
-        record.stage = INSTALLING  # the pointer was not written: go on
+    elif record.stage == WAITING and pointer.trial == NONE:  # the pointer was not written
+        node.switch, node.now = record.switch, record.flags & NOW != 0
+        is_there = not record.base_from and digest(node.files, slots.spare) == record.manifest
+        node.staged = is_there and len(record.switch) > 0
+        if not node.staged:
+            record.stage = INSTALLING  # go on
     else:
         _ended(record, last)
 
@@ -102,7 +108,7 @@ def _ended(record: Record, last: "tuple[int, str]") -> None:
     if record.stage == WAITING or record.code == U_NONE or (record.code == U_POWER and not record.base_from):
         record.code, record.text = last  # with a base image, which has one try, what ended that is the reason
     record.untold = True
-    if record.code == U_STOPPED:
+    if record.code in _CALLED_OFF:
         record.stage = STOPPED
     elif record.code in INNOCENT and record.innocent < RETRIES:
         record.innocent += 1
@@ -134,18 +140,18 @@ def kept(node: "Node", record: Record) -> None:
 
 
 def depart(node: "Node") -> None:
-    """The node restarts into a program with its base image. Raises OSError when the flash refuses.
+    """The node restarts into a program with its base image, or in its span. Raises OSError when the flash refuses.
 
     The pointer comes first: a program that finds itself without the new image gives up, while an image without its
     program would be believed by the program before.
     """
+    record = document.load(node.files, records.PATH, Record)
     node.slots.try_next()
     try:
-        if node.base is not None:
+        if node.base is not None and record.base_from:
             node.base.activate()
     except OSError as error:
         node.slots.settle()
-        record = document.load(node.files, records.PATH, Record)
         record.stage = FAILED
         record.code, record.text = U_IMAGE, plain(str(error), _TEXT)
         record.untold = True

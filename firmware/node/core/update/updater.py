@@ -48,6 +48,8 @@ class Updater:
         self.record = document.load(node.files, records.PATH, Record)
         self.guard = document.load(node.files, GUARD_PATH, Guard)
         self.trusted = records.trusted(node.files, node.identity.root)
+        if not node.taken[0]:
+            node.taken = self.record.taken
         self.said_ms = 0
         self.done = self.total = 0  # of what is being fetched
 
@@ -55,19 +57,45 @@ class Updater:
         """Yields as `Resident.work` does, until nothing is left to do."""
         going = True
         while going:
-            self._keep()  # first: another campaign would take the place of what has to be remembered of this one
+            self.keep()  # first: another campaign would take the place of what has to be remembered of this one
+            self._expire()
             self._tell()
             yield None
-            if self.node.offered is not None:
-                yield from self.consider()
+            if self.node.epoch is not None or self.node.offered is not None:
+                yield from self.attend()
             elif IDLE < self.record.stage < WAITING:
                 going = yield from self._go_on()
             else:
                 going = False
         self._tell()
 
-    def _keep(self) -> None:
-        """The program on trial was confirmed: so is the campaign."""
+    def attend(self) -> "Judged":
+        """Look at what came, an epoch first. True when it changed what is to be done."""
+        changed = False
+        if self.node.epoch is not None:
+            from node.core.update import epoch
+
+            changed = yield from epoch.consider(self)
+        if self.node.offered is not None:
+            changed = (yield from self.consider()) or changed
+        return changed
+
+    def _expire(self) -> None:
+        """The last span for the restart is over."""
+        node = self.node
+        if self.record.stage == WAITING and node.ready and node.clock.wait_s(self.record.switch) == -1:
+            self.unpoint()
+            self._end(FAILED, UpdateError(u.U_CAMPAIGN_STALE, "its last span is over"))
+
+    def unpoint(self) -> None:
+        """The next restart is none into the other slot. Raises OSError."""
+        node = self.node
+        node.ready = node.staged = False
+        node.switch = []
+        node.slots.settle()
+
+    def keep(self) -> None:
+        """A program on trial that was confirmed is kept, and so is its campaign."""
         node, record = self.node, self.record
         tried = record.stage in (WAITING, TRIAL) and record.manifest == node.slots.manifest
         if tried and node.slots.is_kept and record.has_base(node.base):
@@ -154,7 +182,7 @@ class Updater:
             return (yield from self._judge(signed, payload))
         except UpdateError as error:
             if error.code == u.U_TIME:
-                node.park(payload, True)
+                node.park(payload, 0)
             behind = self.trusted is not None and root > self.trusted.root.version
             self._refuse(counter, error, b"" if again else name, behind or error.code in _PASSING)
         except MemoryError:
@@ -178,6 +206,7 @@ class Updater:
         version = self.trusted.root.version if self.trusted else 0
         said = Status(counter=counter, stage=stage, code=error.code, text=text, boot=node.boot, root=version)
         said.t = node.clock.utc_s() or 0
+        said.epoch = self.trusted.epoch(node.taken)[0] if self.trusted else 0
         node.publish(said.encode())
 
     def _judge(self, signed: Signed, payload: bytes) -> "Judged":
@@ -187,22 +216,28 @@ class Updater:
         node, record = self.node, self.record
         if self.trusted is None:
             raise UpdateError(u.U_NO_ROOT)
-        yield from self._follow(signed.root)
+        yield from self.follow(signed.root)
         if node.offered is not None:
             return False  # a newer one came meanwhile
-        found = yield from judge.campaign(node, self.trusted, signed)
+        node.judging = True
+        try:
+            found = yield from judge.campaign(node, self.trusted, signed)
+        finally:
+            node.judging = False
         if record.era == self.trusted.counter_era and record.counter == found.counter:
             node.say = True
             return False
         judge.counter(self.trusted, record, found)
         judge.root_holds(node, self.trusted)
+        if found.action != trust.STOP and found.group in self.trusted.epoch(node.taken)[1]:
+            raise UpdateError(u.U_HALTED)
         if not node.slots.is_kept and found.action != trust.STOP:
-            node.park(payload, False)  # the spare slot has the program that a revert needs
+            node.park(payload, None)  # the spare slot has the program that a revert needs
             return False
         self._take(found, digest_of(signed.document))
         return True
 
-    def _follow(self, version: int) -> "Steps":
+    def follow(self, version: int) -> "Steps":
         """Take the roots up to the hint, one by one. A hint that brings none is worth nothing."""
         trusted = self.trusted
         while trusted is not None and trusted.root.version < version:
@@ -214,7 +249,7 @@ class Updater:
             try:
                 for wish in Pull(self.node, ask, sink, Signed.MAX_SIZE).run():
                     yield wish
-                    if self.node.offered is not None:
+                    if self.node.offered is not None or self.node.epoch is not None:
                         return
             except UpdateError as error:
                 if error.code == u.U_UNAVAILABLE:
@@ -227,16 +262,18 @@ class Updater:
 
     def _take(self, found: Campaign, name: bytes) -> None:
         """This is what the node does from now on."""
+        self.keep()  # it may have been confirmed while the campaign was judged
         node, old = self.node, self.record
         stage = old.stage
         if stage == WAITING:  # before the record: if the power fails in between, the broker says the campaign again
-            node.slots.settle()
-            node.ready = node.staged = False
+            self.unpoint()
         record = Record(counter=found.counter, campaign=name, action=found.action, nonce=found.nonce)
         record.era = self.trusted.counter_era if self.trusted else b""
         record.expires = found.expires
         record.flags = (NOW if found.now else 0) | (FORCE if found.force else 0)
         record.quarantine = old.quarantine
+        record.group, record.fetch, record.switch = found.group, found.fetch, found.switch
+        record.taken = node.taken
         if found.action == trust.STOP:
             self._stop(record, stage)
             return
@@ -268,16 +305,16 @@ class Updater:
         record.untold = not on_trial
         self._replace(record)
         if on_trial:
-            node.slots.settle()
             node.now = record.flags & NOW != 0
-            node.ready = True
+            node.ready = True  # first: when the flash refuses the pointer, the next start finds the record
+            node.slots.settle()
         node.files.remove(records.DOWNLOAD)
         node.say = True
 
     # -- the job --
 
     def _go_on(self) -> "Judged":
-        """Do the job to its end, or to where another comes between. False when it has to wait for the time."""
+        """Do the job to its end, or to where another comes between. False when it has to wait for a time."""
         from node.core.update.job import Job, Superseded
 
         try:
@@ -285,9 +322,10 @@ class Updater:
         except Superseded:
             pass
         except UpdateError as error:
-            if error.code == u.U_TIME:
-                self.record.code = error.code
-                self.node.park(b"", True)
+            if error.code in (u.U_TIME, u.U_WINDOW):
+                clock, record = self.node.clock, self.record
+                record.code, record.text = error.code, error.text
+                self.node.park(b"", (clock.utc_s() or 0) + (clock.wait_s(record.fetch) or 0))
                 self.say()
                 return False
             self._end(REFUSED if self.record.stage == CHECKING else FAILED, error)
