@@ -15,7 +15,7 @@ from fleet.config import Config
 from fleet.errors import FleetError, NotAllowedError, PartlyFailedError, TimedOutError
 from fleet.model import NodeUpdate, Ordered, Standing
 from fleet.releases import contents, trust
-from fleet.signing import Roots, SignatureError
+from fleet.signing import Roots, SignatureError, Signer
 from fleet.store import Store
 from fleet.store.nodes import NodeView
 from fleet.store.releases import Published
@@ -105,11 +105,17 @@ def order(
             now=wish.now,
             force=wish.force,
         )
-        signed = signing.add(Signed(document=campaign.encode(), root=root), CAMPAIGN_TYPE, signer)
-        about = campaign.counter, campaign.action, campaign.release, one.manifest, campaign.nonce
-        made.append(Ordered(one.node, *about, signed.encode(), campaign.issued, campaign.expires, actor))
+        made.append(sign(campaign, signer, root, one.manifest, actor))
     store.campaigns.set(made)
     return {one.node: one for one in made}
+
+
+def sign(campaign: Campaign, signer: Signer, root: int, manifest: bytes, actor: str) -> Ordered:
+    """An order to the one node that `campaign` names, in its envelope; `manifest` shall run by it."""
+    signed = signing.add(Signed(document=campaign.encode(), root=root), CAMPAIGN_TYPE, signer)
+    about = campaign.counter, campaign.action, campaign.release, manifest, campaign.nonce
+    times = campaign.issued, campaign.expires
+    return Ordered(campaign.nodes[0], *about, signed.encode(), *times, actor, campaign.group)
 
 
 def check_root(config: Config, roots: Roots, now_s: int) -> None:

@@ -8,6 +8,7 @@
     store.releases   what was published                                 releases.py
     store.campaigns  orders to update, and how far each got             campaigns.py
     store.rollouts   plans, how far every node is, what is halted       rollouts.py
+    store.facts      all that rollouts need to know of nodes            facts.py
     store.audit      who did or decided what, chained                   audit.py
     store.readings   records: latest, ranges, hourly, completeness      readings.py
     store.telemetry  what nodes are compared by                         telemetry.py
@@ -28,6 +29,7 @@ from fleet.store.campaigns import Campaigns
 from fleet.store.claims import Claims
 from fleet.store.commands import Commands
 from fleet.store.configs import Configs
+from fleet.store.facts import Facts
 from fleet.store.intake import Intake
 from fleet.store.journal import Journal
 from fleet.store.nodes import Nodes
@@ -51,6 +53,7 @@ class Store:
         self.releases = Releases(self._engine)
         self.campaigns = Campaigns(self._engine)
         self.rollouts = Rollouts(self._engine)
+        self.facts = Facts(self._engine)
         self.audit = Audit(self._engine)
         self.readings = Readings(self._engine)
         self.telemetry = Telemetry(self._engine)

@@ -26,6 +26,7 @@ _HEAD_NAMES = tuple(field.name for field in fields(Rollout))
 _HEAD = tuple(_ROLLOUT[name] for name in _HEAD_NAMES)
 _EXECUTION_NAMES = tuple(field.name for field in fields(Execution) if field.name != "node")
 _EXECUTION = tuple(_AT[name] for name in _EXECUTION_NAMES)
+_RECENT = 1 + _EXECUTION_NAMES.index("recent")
 _STAGES = {stage.value: stage for stage in Stage}
 _ENDED = tuple(stage.value for stage in ENDED)
 OPEN = (Phase.RUNNING, Phase.PAUSED, Phase.HALTED)  # it has nodes to order, or may get some
@@ -255,7 +256,7 @@ def _view(row: Row[Any]) -> RolloutView:
 
 def _execution(row: Sequence[Any]) -> Execution:
     """By position: a state of 100 000 nodes is made of these."""
-    return Execution(row[0], _STAGES[row[1]], *row[2:])
+    return Execution(row[0], _STAGES[row[1]], *row[2:_RECENT], tuple(row[_RECENT]), *row[_RECENT + 1 :])
 
 
 def _add(connection: Connection, new: New) -> int:
@@ -296,9 +297,7 @@ def _columns(one: "Rollout | Execution", names: Sequence[str]) -> dict[str, Any]
     for name in ("phase", "verdict", "stage"):
         if name in values:
             values[name] = values[name].value
-    if "approvals" in values:
-        values["approvals"] = list(values["approvals"])
-    return values
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _advance(connection: Connection, head: Rollout) -> None:

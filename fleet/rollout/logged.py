@@ -1,0 +1,50 @@
+"""A decision as the log keeps it: all that `step` was told, what it answered, and the numbers that its orders got."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import cbor2
+
+from fleet.rollout import wire
+from fleet.rollout.model import Order, Seen, State, Step, Stop
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What the body of an audit entry says of one decision."""
+
+    now_s: int
+    seen: Seen
+    step: Step  # as `step` returned it
+    counters: Mapping[str, int] = field(default_factory=dict)  # {node: number of the order or stop that followed}
+
+    def encode(self) -> bytes:
+        """Canonical CBOR: the same decision has the same bytes."""
+        found = [VERSION, self.now_s, wire.encode_seen(self.seen), wire.encode_step(self.step), dict(self.counters)]
+        return cbor2.dumps(found, canonical=True)
+
+    def after(self, state: State) -> State:
+        """The state that followed `state`: that of the step, with the numbers of its orders, one version on."""
+        return settled(self.step, self.counters, state)
+
+
+def decode(body: bytes) -> Logged:
+    """The decision in a body; ValueError when there is none."""
+    found = cbor2.loads(body)
+    if not isinstance(found, list) or len(found) != 5 or found[0] != VERSION:
+        raise ValueError("not a decision")
+    return Logged(found[1], wire.decode_seen(found[2]), wire.decode_step(found[3]), found[4])
+
+
+def settled(step: Step, counters: Mapping[str, int], before: State) -> State:
+    """The state once a step has been written: `step.after`, with the numbers of its orders and stops, one version on."""
+    after = step.after(before)
+    stops = {one.node for one in step.actions if isinstance(one, Stop)}
+    stops -= {one.node for one in step.actions if isinstance(one, Order)}
+    executions = dict(after.executions)
+    for node, counter in counters.items():
+        about = {"stop": counter} if node in stops else {"counter": counter}
+        executions[node] = replace(executions[node], **about)
+    return State(replace(step.rollout, version=before.rollout.version + 1), executions)

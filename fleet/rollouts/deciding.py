@@ -1,0 +1,195 @@
+"""One decision about one rollout: ask the engine, make what it wants, and write all of it in one transaction.
+
+A crash before the commit leaves what was, one after it what shall be: what nodes get is in the database with the
+decision, and is delivered from there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from fleet.config import Config
+from fleet.rollout.logged import Logged
+from fleet.rollout.model import (
+    ENDED,
+    IN_FLIGHT,
+    Action,
+    Halt,
+    Order,
+    Phase,
+    Quarantine,
+    Report,
+    Seen,
+    State,
+    Step,
+    Stop,
+    Undo,
+    Verb,
+)
+from fleet.rollout.plan import Goal, Judging, Member, Mode, Overlap, Plan, Skipped, Wave
+from fleet.rollout.step import step
+from fleet.rollouts.orders import HELD_S, Made, Orders
+from fleet.store import Store
+from fleet.store.audit import Act
+from fleet.store.rollouts import Epoch, New, Outcome, RolloutView
+
+ACTOR = "fleet"  # the service itself
+
+
+@dataclass
+class Watched:
+    """A rollout as it was read or written last; it counts as long as its version is the newest."""
+
+    view: RolloutView
+    members: dict[str, Member]
+    state: State
+    settings: bool  # it is about configurations, not programs
+    told: dict[str, Report] = field(default_factory=dict)  # what the engine has heard of each node
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+        return self.view.id
+
+    @property
+    def plan(self) -> Plan:
+        """What it shall do."""
+        return self.view.plan
+
+    @property
+    def phase(self) -> Phase:
+        """How it stands."""
+        return self.state.rollout.phase
+
+    @classmethod
+    def load(cls, store: Store, rollout: "int | str") -> "Watched":
+        """As the database has it; NotFoundError."""
+        view = store.rollouts.get(rollout)
+        parent = view.plan.goal is Goal.PREVIOUS and view.plan.parent
+        settings = Goal.CONFIG in (view.plan.goal, store.rollouts.get(parent).plan.goal if parent else view.plan.goal)
+        return cls(view, store.rollouts.members(view.id), store.rollouts.state(view.id), settings)
+
+    @property
+    def concerned(self) -> frozenset[str]:
+        """Its nodes, and the lamps beside them."""
+        return frozenset(self.members).union(*(member.neighbours for member in self.members.values()))
+
+    def flying(self) -> frozenset[str]:
+        """Nodes that are under way."""
+        return frozenset(node for node, one in self.state.executions.items() if one.stage in IN_FLIGHT)
+
+    def unfinished(self) -> frozenset[str]:
+        """Nodes that it has not done with."""
+        found = self.state.executions.items()
+        return frozenset(node for node, one in found if one.stage not in ENDED)
+
+
+class Decider:
+    """Makes decisions; for one thread."""
+
+    def __init__(self, store: Store, config: Config) -> None:
+        self._store = store
+        self._orders = Orders(store, config)
+
+    def decide(self, watched: Watched, seen: Seen, now_s: int) -> Step | None:
+        """Tell the engine what was seen, and write what it decides; None when it changes nothing.
+
+        ConflictError when somebody else was faster: `watched` is out of date then. Any error leaves all as it was.
+        """
+        told = step(watched.plan, watched.members, watched.state, seen, now_s)
+        if told.rollout == watched.state.rollout and not told.changed and not told.actions:
+            return None
+        made = self._make(watched, told, now_s)
+        logged = Logged(now_s, seen, told, made.counters)
+        after = logged.after(watched.state)
+        members = {**watched.members, **{one.node: one for one in seen.joined}}
+        changed = dict.fromkeys([*(one.node for one in told.changed), *made.counters])
+        self._store.rollouts.apply(
+            Outcome(
+                head=after.rollout,
+                act=_act(watched.id, seen, told, logged),
+                changed=[after.executions[node] for node in changed],
+                orders=made.campaigns,
+                configs=made.configs,
+                joined=seen.joined,
+                quarantine=[one for one in told.actions if isinstance(one, Quarantine)],
+                epoch=self._epoch(after, told.actions, now_s),
+                spawned=[self._undo(watched, one, seen, now_s) for one in told.actions if isinstance(one, Undo)],
+            )
+        )
+        watched.members, watched.state = members, after
+        watched.view = replace(watched.view, head=after.rollout)
+        return told
+
+    def _make(self, watched: Watched, told: Step, now_s: int) -> Made:
+        """What nodes get; one that shall stop and is ordered in the same step is ordered."""
+        wanted: dict[str, Order | Stop] = {}
+        for one in told.actions:
+            if isinstance(one, Order) or (isinstance(one, Stop) and one.node not in wanted):
+                wanted[one.node] = one
+        if watched.settings:
+            return self._orders.settings(told.rollout, watched.plan, list(wanted.values()), now_s)
+        return self._orders.campaigns(told.rollout, watched.plan, watched.members, list(wanted.values()), now_s)
+
+    def _epoch(self, after: State, actions: Sequence[Action], now_s: int) -> Epoch | None:
+        """The epoch that halts what shall be halted; None when nothing shall."""
+        groups = [one.group for one in actions if isinstance(one, Halt) and one.group]
+        if not groups:
+            return None
+        last_s = max((one.deadline_s for one in after.executions.values()), default=now_s)
+        newest = self._store.rollouts.epoch()
+        kept = {group: until for group, until in newest.halted.items() if until > now_s} if newest else {}
+        halted = {**kept, **dict.fromkeys(groups, max(last_s, now_s) + HELD_S)}
+        return self._orders.epoch(newest, halted, now_s)
+
+    def trim_epoch(self, now_s: int) -> bool:
+        """Make an epoch without the groups whose campaigns have all expired; False when there are none."""
+        newest = self._store.rollouts.epoch()
+        if newest is None or all(until > now_s for until in newest.halted.values()):
+            return False
+        kept = {group: until for group, until in newest.halted.items() if until > now_s}
+        self._store.rollouts.set_epoch(self._orders.epoch(newest, kept, now_s))
+        return True
+
+    def _undo(self, watched: Watched, wanted: Undo, seen: Seen, now_s: int) -> New:
+        """A rollout that boots the program before: staged when an operator wants it, at once after a halt."""
+        plan, command = watched.plan, seen.command
+        staged = command is not None and command.verb is Verb.UNDO and watched.phase is Phase.FINISHED
+        members, skipped = [], []
+        for node in wanted.nodes:
+            member, execution = watched.members[node], watched.state.executions[node]
+            before = execution.before or member.before
+            if not before and not watched.settings:
+                skipped.append(Skipped(node, "nobody knows what ran there before"))
+            else:
+                members.append(replace(member, before=before, wave=member.wave if staged else 0))
+        gate = replace(plan.waves[-1].gate, soak_s=0)
+        waves = plan.waves if staged else (Wave("undo", judged=False, gate=gate),)
+        undoing = replace(
+            plan,
+            name=self._name(f"undo-{plan.name}"),
+            goal=Goal.PREVIOUS,
+            targets=(),
+            settings={},
+            where="",
+            nodes=tuple(one.node for one in members),
+            mode=Mode.SNAPSHOT,
+            waves=waves,
+            judging=plan.judging if staged else Judging(enabled=False),
+            overlap=Overlap.SUPERSEDE,
+            force=True,
+            parent=watched.id,
+        )
+        return New(undoing, members, command.actor if command else ACTOR, now_s, skipped)
+
+    def _name(self, wanted: str) -> str:
+        taken = {view.name for view in self._store.rollouts.all()}
+        names = [wanted, *(f"{wanted}-{number}" for number in range(2, len(taken) + 3))]
+        return next(name for name in names if name not in taken)
+
+
+def _act(rollout: int, seen: Seen, told: Step, logged: Logged) -> Act:
+    """The entry of the audit log: who, what, why, and all that is needed to decide it again."""
+    command = seen.command
+    actor, action = (command.actor, str(command.verb)) if command else (ACTOR, "step")
+    why = (command.why if command else "") or "; ".join(told.notes)
+    return Act(logged.now_s, actor, action, f"rollout {rollout}", why, logged.encode())
