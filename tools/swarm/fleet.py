@@ -64,7 +64,7 @@ def _seat(number: int, wrong: Flaws) -> Seat:
 
 
 def program(kind: Kind, version: str, trial: str = "") -> dict[str, bytes]:
-    """The files of a small program for a product; `trial` is how it ends its trial (flaws.TRIALS), nothing: it proves itself."""
+    """The files of a small program for a product. `trial` is how each trial of it ends (flaws.TRIALS), or ""."""
     body = b"".join(b"%08x %d\n" % (hash32(at), at) for at in range(90))
     return {
         "node/app.mpy": f"{kind.value} {version}\n".encode() + body,

@@ -246,7 +246,7 @@ class Node:
     def _take(self, topic: bytes, payload: bytes) -> None:
         name = topic.rsplit(b"/", 1)[-1]
         if topic == _EPOCH:
-            self.device.resident.epoch(payload)
+            self.device.resident.halt(payload)
         elif name == b"ota":
             self._order(payload)
         elif name == b"block":
@@ -327,10 +327,13 @@ class Node:
         return False
 
     def restart(self) -> None:
-        """The updater wants it."""
-        if self.flaws.kind == wrong.LIE and self.device.slots.is_kept:
+        """The updater wants it: as node/tasks/update.py does, of a product that may restart at any time."""
+        resident, is_kept = self.device.resident, self.device.slots.is_kept
+        if is_kept and not resident.due:
+            return
+        if is_kept and self.flaws.kind == wrong.LIE:
             self._lie()
-        elif self.device.resident.depart():
+        elif resident.depart():
             self._restart("update")
 
     def _restart(self, reason: str) -> None:
@@ -342,10 +345,11 @@ class Node:
     def _prove(self) -> None:
         """As upkeep does each second while the program is on trial (node/tasks/upkeep.py)."""
         device = self.device
-        if not device.slots.on_trial or device.resident.ready:
+        if not device.slots.on_trial or device.resident.ready:  # confirmed, or called off: the updater restarts it
             return
         stats = self._voice.session.stats
-        if self.is_up and stats.acked and not self._ending():
+        proved = self.is_up and stats.acked and not self._ending()
+        if proved and not device.resident.unread:
             device.resident.confirm()
         elif device.clock.uptime_s() >= self._world.pace.trial_s:
             device.resident.give_up(stats.connects > 0)
