@@ -17,6 +17,7 @@ from fleet.model import NodeUpdate, Ordered, Standing
 from fleet.releases import contents, trust
 from fleet.signing import Roots, SignatureError, Signer
 from fleet.store import Store
+from fleet.store.audit import Act, body_of
 from fleet.store.nodes import NodeView
 from fleet.store.releases import Published
 from fleet.tail import refusal, stage_name
@@ -106,7 +107,9 @@ def order(
             force=wish.force,
         )
         made.append(sign(campaign, signer, root, one.manifest, actor))
-    store.campaigns.set(made)
+    figures = {"action": wish.action, "release": wish.release.digest if wish.release else b"", "force": wish.force}
+    acts = [Act(now_s, actor, ACTIONS[wish.action], f"node {one.node}", "", body_of(figures)) for one in made]
+    store.campaigns.set(made, acts)
     return {one.node: one for one in made}
 
 

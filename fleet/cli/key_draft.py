@@ -11,6 +11,7 @@ from fleet.cli.key_options import keys_option, passphrase_option, signers
 from fleet.cli.key_root import nearby, present, read_draft
 from fleet.cli.options import confirm, dry_run_option, fleet_option, output_option, yes_option
 from fleet.cli.output import Column, Output, View
+from fleet.cli.session import opened
 from fleet.cli.types import Span
 from fleet.errors import NotFoundError, UsageError
 
@@ -197,6 +198,8 @@ def publish(drafts: Sequence[Path], yes: bool, dry_run: bool, out: Output, direc
     if not dry_run:
         confirm(f"Publish root {planned.root.version}?", yes)
         planned = work.publish(config, copies, out.now_s)
+        with opened(directory) as session:
+            session.note(out.now_s, "publish", f"root {planned.root.version}", document=planned.root.encode())
     row = {"version": planned.root.version, "path": str(planned.path), "expires": moment(planned.root.expires)}
     if out.form != "table":
         out.record(PUBLISHED, {**row, "is_new": planned.is_new, "new_online_key": planned.has_new_online_key})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fleet.cli import human, node_claim, node_config, node_live, node_update
+from fleet.cli import human, node_claim, node_config, node_explain, node_live, node_update
 from fleet.cli.base import Group
 from fleet.cli.options import confirm, dry_run_option, fleet_option, output_option, where_option, yes_option
 from fleet.cli.output import Column, Output, View, moment, pairs
@@ -284,6 +284,8 @@ def retire(ids: tuple[str, ...], yes: bool, dry_run: bool, out: Output, director
         if not dry_run:
             confirm(f"Retire {', '.join(ids)} for ever?", yes)
             Provisioner(session.config, session.store.nodes).retire(*ids)
+            for node in ids:
+                session.note(int(time.time()), "retire", f"node {node}")
     out.rows(RETIRED, [{"id": view.node.id, "kind": view.node.kind, "tags": view.node.tags} for view in found])
     out.note("Nothing was changed: this was a dry run." if dry_run else "")
 
@@ -344,6 +346,7 @@ def _command(one: "CommandView") -> Mapping[str, Any]:
     }
 
 
+command.add_command(node_explain.command)
 command.add_command(node_live.tail)
 command.add_command(node_live.logs)
 command.add_command(node_live.order)

@@ -168,6 +168,8 @@ def _change(
         if not dry_run and not ids and len(changed) > 1:
             confirm(f"Change the configuration of {len(changed)} nodes?", yes)
         revisions = {} if dry_run else configure.apply(session.store, changed, out.now_s)
+        for node, rev in revisions.items():
+            session.note(out.now_s, "configure", f"node {node}", revision=rev)
         rows = [row for change in changed for row in _rows(change, revisions.get(change.node))]
         if timeout_s is not None and revisions:
             configure.wait(session.store, revisions, timeout_s)

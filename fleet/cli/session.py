@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from fleet.config import Config
@@ -18,6 +18,12 @@ class Session(NamedTuple):
 
     config: "Config"
     store: "Store"
+
+    def note(self, at_s: int, action: str, about: str, why: str = "", **figures: Any) -> None:
+        """Write into the audit log what whoever sits here has just done."""
+        from fleet.store.audit import Act, body_of
+
+        self.store.audit.append(Act(at_s, actor(), action, about, why, body_of(figures) if figures else b""))
 
 
 @contextlib.contextmanager

@@ -71,7 +71,7 @@ class Audit:
     def append(self, act: Act) -> Entry:
         """Write it down behind everything else."""
         with writing(self._engine) as connection:
-            return append(connection, act)
+            return append(connection, act)[0]
 
     def entries(self, about: str = "", after: int = 0, limit: int = -1) -> Iterator[Entry]:
         """Those about one thing, or all, oldest first, from behind the number `after`; -1 = as many as there are."""
@@ -110,14 +110,19 @@ class Audit:
         return count
 
 
-def append(connection: Connection, act: Act) -> Entry:
-    """Write it down, within the transaction of what it tells."""
-    before = _newest(connection)
-    seq, prev = (before.seq + 1, before.hash) if before else (1, FIRST)
-    told = act.at_s, act.actor, act.action, act.object, act.why, act.body
-    entry = Entry(seq, *told, prev, hash_of(seq, act, prev))
-    connection.execute(insert(schema.audit).values({field.name: getattr(entry, field.name) for field in fields(entry)}))
-    return entry
+def append(connection: Connection, *acts: Act) -> list[Entry]:
+    """Write them down, within the transaction of what they tell."""
+    before = _newest(connection) if acts else None
+    last, prev = (before.seq, before.hash) if before else (0, FIRST)
+    made = []
+    for seq, act in enumerate(acts, last + 1):
+        told = act.at_s, act.actor, act.action, act.object, act.why, act.body
+        made.append(Entry(seq, *told, prev, hash_of(seq, act, prev)))
+        prev = made[-1].hash
+    if made:
+        rows = [{field.name: getattr(entry, field.name) for field in fields(entry)} for entry in made]
+        connection.execute(insert(schema.audit), rows)
+    return made
 
 
 def _newest(connection: Connection) -> Entry | None:

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Engine, and_, bindparam, delete, insert, or_,
 
 from fleet.errors import ConflictError
 from fleet.model import NodeUpdate, Ordered, Proved, Standing
-from fleet.store import schema
+from fleet.store import audit, schema
+from fleet.store.audit import Act
 from fleet.store.dialect import reading, writing
 from fleet.store.nodes import FEW, keys_of
 
@@ -72,16 +73,14 @@ class Campaigns:
             found[node] = max(stored, min(seen, _COUNTER_MAX)) + 1
         return found
 
-    def set(self, orders: Sequence[Ordered]) -> None:
-        """Make each the newest order to its node, all or none.
+    def set(self, orders: Sequence[Ordered], acts: Iterable[Act] = ()) -> None:
+        """Make each the newest order to its node, all or none; `acts` go into the audit log with them.
 
         ConflictError when one has a counter that is not above that of the order before: somebody else was faster."""
         with writing(self._engine) as connection:
-            write(
-                connection,
-                {node: key for key, node in keys_of(connection, {one.node for one in orders}).items()},
-                orders,
-            )
+            keys = {node: key for key, node in keys_of(connection, {one.node for one in orders}).items()}
+            write(connection, keys, orders)
+            audit.append(connection, *acts)
 
     def undelivered(self, now_s: int) -> list[Undelivered]:
         """Every campaign that is in force and that the broker or the node has not got yet."""
@@ -113,6 +112,8 @@ def write(connection: Connection, keys: Mapping[str, int], orders: Sequence[Orde
 
     ConflictError when one has a counter that is not above that of the order before.
     """
+    if not orders:
+        return
     found = {keys[order.node]: order for order in orders}
     query = select(_CAMPAIGN.node, _CAMPAIGN.counter)
     query = query.where(_CAMPAIGN.node.in_(found)) if len(found) <= FEW else query
@@ -123,8 +124,7 @@ def write(connection: Connection, keys: Mapping[str, int], orders: Sequence[Orde
     rows = [{column.name: getattr(order, column.name) for column in _ORDERED} for order in found.values()]
     fresh = {"sent_counter": 0, "sent_ms": 0, "sent": 0}
     values = [{"node": key, **fresh, **row} for key, row in zip(found, rows, strict=True)]
-    if values:
-        connection.execute(insert(schema.campaign), values)
+    connection.execute(insert(schema.campaign), values)
 
 
 def _update(node: str, values: Sequence[Any]) -> NodeUpdate:

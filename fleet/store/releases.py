@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, insert, select, update
 
 from fleet.errors import NotAllowedError, NotFoundError, UsageError
-from fleet.store import schema
+from fleet.store import audit, schema
+from fleet.store.audit import Act, body_of
 from fleet.store.dialect import reading, writing
 
 _RELEASE = schema.release.c
@@ -94,6 +95,9 @@ class Releases:
             _refuse_twice(connection, release, older)
             values = {field.name: getattr(release, field.name) for field in fields(release)}
             connection.execute(insert(schema.release).values(**values))
+            figures = body_of({"digest": release.digest, "sequence": release.sequence})
+            act = Act(release.published_s, release.published_by, "publish", f"release {release.id}", "", figures)
+            audit.append(connection, act)
         return True
 
     def yank(self, name: "str | bytes", now_s: int, actor: str, reason: str) -> Published:
@@ -106,6 +110,7 @@ class Releases:
                 )
             yanked = {"yanked_s": now_s, "yanked_by": actor, "yanked_reason": reason}
             connection.execute(update(schema.release).where(_RELEASE.digest == found.digest).values(**yanked))
+            audit.append(connection, Act(now_s, actor, "yank", f"release {found.id}", reason))
             return _get(connection, found.digest)
 
 

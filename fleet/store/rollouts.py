@@ -148,6 +148,15 @@ class Rollouts:
             rows = map(tuple, connection.execute(query.order_by(_NODE.id)))
             return State(head, {row[0]: _execution(row) for row in rows})
 
+    def counts(self) -> dict[int, dict[Stage, int]]:
+        """{number: {stage: its nodes that are there}} of all rollouts."""
+        query = select(_AT.rollout, _AT.stage, func.count()).group_by(_AT.rollout, _AT.stage)
+        found: dict[int, dict[Stage, int]] = {}
+        with reading(self._engine) as connection:
+            for rollout, stage, count in connection.execute(query):
+                found.setdefault(rollout, {})[_STAGES[stage]] = count
+        return found
+
     def of_node(self, node: str) -> list[tuple[RolloutView, Execution]]:
         """Every rollout that a node takes or took part in, the newest first, and how far it is there."""
         with reading(self._engine) as connection:
@@ -272,6 +281,7 @@ def _add(connection: Connection, new: New) -> int:
     made = int(connection.execute(insert(schema.rollout).values(**values)).inserted_primary_key[0])
     keys = _by_name(connection, [member.node for member in new.members])
     _join(connection, made, keys, new.members)
+    audit.append(connection, Act(new.now_s, new.created_by, "plan", f"rollout {made}", f"{name}, {new.hash or 'undo'}"))
     return made
 
 
