@@ -1,0 +1,34 @@
+"""What an operator may say when."""
+
+from fleet.rollout.model import Command, Phase, Stage, State, Verb
+
+_OPEN = frozenset({Phase.RUNNING, Phase.PAUSED, Phase.HALTED})
+ALLOWED: dict[Verb, frozenset[Phase]] = {
+    Verb.START: frozenset({Phase.DRAFT}),
+    Verb.APPROVE: frozenset({Phase.DRAFT}),
+    Verb.PAUSE: frozenset({Phase.RUNNING}),
+    Verb.RESUME: frozenset({Phase.PAUSED, Phase.HALTED}),
+    Verb.HALT: frozenset({Phase.RUNNING, Phase.PAUSED}),
+    Verb.ABORT: _OPEN | {Phase.DRAFT},
+    Verb.RETRY: _OPEN | {Phase.FINISHED},
+    Verb.PROMOTE: frozenset({Phase.RUNNING, Phase.PAUSED}),
+    Verb.UNDO: _OPEN | {Phase.FINISHED, Phase.ABORTED},
+}
+GROUPS = 256  # groups that one rollout can have: one at its start, and one for each time it is resumed after a halt
+
+
+def refusal(state: State, command: Command) -> str:
+    """Why a command cannot be given now, in a sentence; "" = it can. `step` ignores one that cannot."""
+    head, verb = state.rollout, command.verb
+    if head.phase not in ALLOWED[verb]:
+        return f"a rollout that is {head.phase} cannot be told to {verb}"
+    if verb is Verb.APPROVE and command.actor in head.approvals:
+        return f"{command.actor} has approved it already"
+    if verb in (Verb.UNDO, Verb.RETRY) and head.undo:
+        return "it is being undone"
+    if verb is Verb.RESUME and head.group % GROUPS == GROUPS - 1:
+        return "it was halted too often; plan another one"
+    if verb is Verb.PROMOTE:
+        proved = any(one.wave == head.wave and one.stage is Stage.PROVED for one in state.executions.values())
+        return "" if proved else "nothing of the present wave is proved"
+    return ""
