@@ -24,8 +24,12 @@ SECTIONS = {
     },
     "Nodes": {"node": "List, show, order, configure, update, accept and retire nodes."},
     "Releases": {"release": "Build, sign, verify, publish, compare and withdraw releases."},
+    "Rollouts": {"rollout": "Plan, start, watch, halt and undo rollouts."},
     "Data": {"data": "Look at measured values, and export them."},
-    "Access": {"key": "Make the keys that nodes trust, and say who may sign what."},
+    "Access": {
+        "key": "Make the keys that nodes trust, and say who may sign what.",
+        "audit": "Show who did or decided what, and why; verify the log.",
+    },
 }
 
 

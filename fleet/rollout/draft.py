@@ -63,12 +63,15 @@ def plan_hash(plan: Plan, members: Mapping[str, Member]) -> str:
 
 
 def load(text: str, source: str, more: Mapping[str, Any] | None = None) -> Draft:
-    """The draft in the text of a plan file; `more` are keys that stand over those of the file. PlanError."""
+    """The draft in the text of a plan file; keys of `more`, also within tables, stand over the file's. PlanError."""
     try:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise PlanError(f"{source} is not TOML", cause=str(error), hint="correct that line") from error
-    return parse({**tree, **(more or {})}, source)
+    for name, value in (more or {}).items():
+        both = isinstance(value, Mapping) and isinstance(tree.get(name), Mapping)
+        tree[name] = {**tree[name], **value} if both else value
+    return parse(tree, source)
 
 
 def parse(tree: Mapping[str, Any], source: str = "plan") -> Draft:

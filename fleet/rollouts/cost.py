@@ -1,7 +1,7 @@
 """What a rollout will cost: bytes that nodes fetch, and the time that it takes when nothing goes wrong."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +9,12 @@ from fleet.config import Config
 from fleet.errors import FleetError
 from fleet.releases.archive import Archive
 from fleet.rollout import windows
-from fleet.rollout.plan import Goal, Member, Plan, Target
+from fleet.rollout.plan import Goal, Member, Plan, Target, Window
 from protocol.trust import Release
 
 NODE_S = 120  # from order to proof of one node, the download left out: install, restart, first record acknowledged
+CONFIG_S = 30  # the same for settings
+ROUNDS = 1000  # of a wave that are looked at, when there are windows; those beyond take as long
 RATE = 8000  # bytes per second that a node fetches: 1 KiB blocks, four in flight, a link of half a second
 PACKED = 550  # permille of a program that its full payload has, when none was built yet
 FULL = b""  # in place of a manifest: a node of which nothing of use is known
@@ -74,29 +76,28 @@ def passages(plan: Plan, members: Mapping[str, Member], sizes: Mapping[str, int]
     found = []
     at = now_s
     for index, wave in enumerate(plan.waves):
-        begin = _opens(plan, at)
-        end = begin + _busy(plan, counts[index], bytes_of[index])
-        last = index == len(plan.waves) - 1
+        begin = _opens(plan.download, at)
+        end = _end(plan, begin, counts[index], bytes_of[index])
         found.append(Passage(begin, end))
-        at = end + (0 if last else wave.gate.soak_s)
+        at = end + wave.gate.soak_s
     return found
 
 
-def _busy(plan: Plan, nodes: int, total: int) -> int:
-    """How long a wave works: the slowest of its rate, its in-flight limit and its spread."""
-    each = NODE_S if plan.goal is not Goal.CONFIG else NODE_S // 2
-    each += total // max(1, nodes) // RATE
+def _end(plan: Plan, begin_s: int, nodes: int, total: int) -> int:
+    """When a wave is through: round by round, as many nodes as may be under way at a time."""
+    fetch = total // max(1, nodes) // RATE
+    switch = NODE_S if plan.goal is not Goal.CONFIG else CONFIG_S
     rounds = -(-nodes // plan.limits.in_flight)
-    return max(rounds * each, nodes * 60 // plan.limits.per_minute + each, plan.limits.jitter_s + each)
+    least = min(nodes, plan.limits.in_flight) * 60 // plan.limits.per_minute  # the rate allows no more
+    if not (plan.download.cron or plan.switch.cron):
+        return max(begin_s + rounds * max(fetch + switch, least), begin_s + plan.limits.jitter_s + fetch + switch)
+    at = begin_s
+    for _ in range(min(rounds, ROUNDS)):
+        begun = _opens(plan.download, at)
+        at = max(_opens(plan.switch, begun + fetch) + switch, begun + least)
+    return at + (at - begin_s) * max(0, rounds - ROUNDS) // ROUNDS
 
 
-def _opens(plan: Plan, at_s: int) -> int:
-    """The first moment from `at_s` at which nodes may fetch and, from then on, switch."""
-    for window in (plan.download, plan.switch):
-        at_s = windows.next_open(window, at_s) or at_s
-    return at_s
-
-
-def total(sizes: Mapping[str, int], nodes: Sequence[str]) -> int:
-    """The bytes that some nodes fetch."""
-    return sum(sizes.get(node, 0) for node in nodes)
+def _opens(window: Window, at_s: int) -> int:
+    """The first moment from `at_s` at which the window is open; `at_s` when it never is."""
+    return windows.next_open(window, at_s) or at_s
