@@ -1,7 +1,7 @@
 """What is known of nodes, as rollouts need it: one row per node, read all at once or those that spoke lately."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Select, Text, or_, select, type_coerce
 
@@ -77,7 +77,7 @@ class Facts:
             return [Fact(*row) for row in connection.execute(_facts().where(spoke))]
 
 
-def _facts() -> "Select[tuple[object, ...]]":
+def _facts() -> Select[Any]:
     joined = schema.node.outerjoin(schema.node_state, _STATE.node == _NODE.key)
     joined = joined.outerjoin(schema.node_update, _UPDATE.node == _NODE.key)
     joined = joined.outerjoin(schema.campaign, _CAMPAIGN.node == _NODE.key)
@@ -86,6 +86,6 @@ def _facts() -> "Select[tuple[object, ...]]":
     told = _UPDATE.counter, _UPDATE.stage, _UPDATE.code, _UPDATE.text, _UPDATE.seen
     proved = _UPDATE.proved_nonce, _UPDATE.proved_manifest, _UPDATE.proved_base
     order = _CAMPAIGN.counter, _CAMPAIGN.action, _CAMPAIGN.nonce, _CAMPAIGN.manifest, _CAMPAIGN.expires_s
-    config = _CONFIG.rev, type_coerce(_CONFIG.values, Text)
+    config = _CONFIG.rev, type_coerce(_CONFIG["values"], Text)
     about = _NODE.id, _NODE.kind, _NODE.standing, _NODE.last_seen_ms, _STATE.online
     return select(*about, *said, *told, *proved, *order, *config).select_from(joined)
