@@ -5,11 +5,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
+from typing import Any
 
+from fleet.errors import NotFoundError
 from fleet.model import Kind, Standing
 from fleet.rollout.canary import Judgement, Samples, Subject, Track, judge
 from fleet.rollout.canary.windows import GUARD, PAST, PRESENT, WINDOW_S
-from fleet.rollout.model import Execution, Rollout, Stage, State
+from fleet.rollout.model import Execution, Phase, Rollout, Stage, State
 from fleet.rollout.plan import Goal, Member, Plan
 from fleet.store import Store
 
@@ -131,3 +133,23 @@ def _looks(plan: Plan) -> int:
 def _about(plan: Plan, head: Rollout, now_s: int) -> dict[str, str | int]:
     name = plan.waves[head.wave].name if head.wave < len(plan.waves) else ""
     return {"rollout": head.id, "plan": plan.name, "wave": head.wave, "wave_name": name, "at_s": now_s}
+
+
+def latest(store: Store, rollout: str | int, wave: int | None, now_s: int) -> Mapping[str, Any]:
+    """The evidence on a wave, counted from 0, or on the present one, as a packet.
+
+    While the wave is under way it is judged now; later the last packet that was kept for it counts. NotFoundError:
+    there is none.
+    """
+    view = store.rollouts.get(rollout)
+    index = view.head.wave if wave is None else wave
+    if view.head.phase in (Phase.RUNNING, Phase.PAUSED) and index == view.head.wave:
+        state = store.rollouts.state(view.id)
+        return judge_wave(store, view.plan, store.rollouts.members(view.id), state, now_s).packet
+    keys = [key for key, of, _at_s in store.rollouts.evidence_of(view.id) if of == index]
+    if not keys:
+        raise NotFoundError(
+            f"no evidence on wave {index + 1} of rollout {view.id}",
+            hint="its telemetry was not judged: the plan does not say so, or it never came that far",
+        )
+    return store.rollouts.evidence(keys[-1])

@@ -178,10 +178,10 @@ def beating(change: Callable[[Beat, int], Beat]) -> Fault:
 
 def halted_after(result: Mapping[str, Any]) -> int | None:
     """In how many windows that say something a test was lost, whoever looked after each of them; None: it was not."""
-    nodes = [node for node in result["nodes"].values() if node.get("course")]
-    lost = result["bound"] * len(nodes)
+    nodes: list[dict[str, Any]] = [node for node in result["nodes"].values() if node.get("course")]
+    lost: int = result["bound"] * len(nodes)
     for at in range(max((len(node["course"]) for node in nodes), default=0)):
         capitals = [node["course"][min(at, len(node["course"]) - 1)] for node in nodes]
         if sum(min(capital, lost // result["need"]) for capital in capitals) >= lost:
-            return max(sum(mark != NONE for mark in node["marks"][: at + 1]) for node in nodes)
+            return max(len(str(node["marks"])[: at + 1].replace(NONE, "")) for node in nodes)
     return None
