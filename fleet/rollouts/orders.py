@@ -71,7 +71,7 @@ class Orders:
         for node, now in self._store.configs.next([one.node for one in wanted]).items():
             values = {**now.values, **plan.settings}
             if takes_back or node in stops:
-                values = replaced.get(node, now.values)
+                values = replaced.get(node, dict(now.values))
             kept = {key: value for key, value in values.items() if value is not None}
             made.append(DesiredConfig(node, now.rev, kept, now_s, PROBATION_S))
         return Made((), tuple(made))

@@ -39,7 +39,7 @@ class Others:
     def _busy(self, own: Watched) -> set[str]:
         """Nodes that something else has under way."""
         executions = own.state.executions
-        found = set()
+        found: set[str] = set()
         for other in self._open:
             if other.id != own.id:
                 found |= other.flying()
@@ -55,8 +55,9 @@ class Others:
         """Nodes that an earlier rollout has not done with, when this one waits for that."""
         if own.plan.overlap is not Overlap.AFTER:
             return frozenset()
-        found = frozenset().union(*(other.unfinished() for other in self._open if other.id < own.id))
-        return found & own.members.keys()
+        return frozenset(
+            node for other in self._open if other.id < own.id for node in other.unfinished() if node in own.members
+        )
 
     def _superseded(self, own: Watched) -> frozenset[str]:
         """Nodes that a later rollout takes from this one."""

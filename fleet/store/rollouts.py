@@ -5,12 +5,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import cbor2
-from sqlalchemy import Connection, Engine, Row, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, CursorResult, Engine, Row, and_, bindparam, delete, func, insert, select, update
 
 from fleet.errors import ConflictError, NotAllowedError, NotFoundError
 from fleet.model import DesiredConfig, Ordered
+from fleet.rollout import wire
 from fleet.rollout.model import ENDED, Execution, Phase, Quarantine, Rollout, Stage, State, Verdict
 from fleet.rollout.plan import Member, Plan, Skipped
+from fleet.rollout.step import create
 from fleet.store import audit, campaigns, configs, schema
 from fleet.store.audit import Act
 from fleet.store.dialect import reading, writing
@@ -128,8 +130,6 @@ class Rollouts:
 
     def members(self, rollout: int) -> dict[str, Member]:
         """{node: the node as the plan saw it}, in the order of the ids."""
-        from fleet.rollout import wire
-
         query = select(_AT.member).where(_AT.rollout == rollout)
         with reading(self._engine) as connection:
             found = [wire.decode_member(data) for data in connection.scalars(query)]
@@ -226,7 +226,7 @@ class Rollouts:
         """Keep what is behind a verdict; its key."""
         values = {"rollout": rollout, "wave": wave, "at_s": at_s, "packet": dict(packet)}
         with writing(self._engine) as connection:
-            return int(connection.execute(insert(schema.evidence).values(**values)).inserted_primary_key[0])
+            return _made(connection.execute(insert(schema.evidence).values(**values)))
 
     def evidence(self, key: int) -> dict[str, Any]:
         """The packet of a key; NotFoundError."""
@@ -240,7 +240,7 @@ class Rollouts:
         """(key, wave, when) of every packet of a rollout, oldest first."""
         query = select(_EVIDENCE.key, _EVIDENCE.wave, _EVIDENCE.at_s).where(_EVIDENCE.rollout == rollout)
         with reading(self._engine) as connection:
-            return [tuple(row) for row in connection.execute(query.order_by(_EVIDENCE.key))]  # type: ignore[misc]
+            return [(row[0], row[1], row[2]) for row in connection.execute(query.order_by(_EVIDENCE.key))]
 
 
 def _find(connection: Connection, name: "int | str") -> Row[Any]:
@@ -253,8 +253,6 @@ def _find(connection: Connection, name: "int | str") -> Row[Any]:
 
 
 def _view(row: Row[Any]) -> RolloutView:
-    from fleet.rollout import wire
-
     found = row._mapping
     values = {name: found[name] for name in _HEAD_NAMES}
     values |= {"phase": Phase(values["phase"]), "verdict": Verdict(values["verdict"])}
@@ -265,40 +263,45 @@ def _view(row: Row[Any]) -> RolloutView:
 
 def _execution(row: Sequence[Any]) -> Execution:
     """By position: a state of 100 000 nodes is made of these."""
-    return Execution(row[0], _STAGES[row[1]], *row[2:_RECENT], tuple(row[_RECENT]), *row[_RECENT + 1 :])
+    values = row[0], _STAGES[row[1]], *row[2:_RECENT], tuple(row[_RECENT]), *row[_RECENT + 1 :]
+    return Execution(*values)
 
 
 def _add(connection: Connection, new: New) -> int:
     name = new.plan.name
     if name.isdecimal() or connection.scalar(select(_ROLLOUT.id).where(_ROLLOUT.name == name)) is not None:
         raise NotAllowedError(f"a rollout cannot be called {name!r}", hint="give it a name that no other has or had")
-    from fleet.rollout import wire
-
     skipped = cbor2.dumps([[one.node, one.reason, one.code] for one in new.skipped], canonical=True)
     about = {"name": name, "created_s": new.now_s, "created_by": new.created_by, "hash": new.hash}
     values = {**_columns(Rollout(0), _HEAD_NAMES), **about, "plan": wire.encode_plan(new.plan), "skipped": skipped}
     del values["id"]
-    made = int(connection.execute(insert(schema.rollout).values(**values)).inserted_primary_key[0])
-    keys = _by_name(connection, [member.node for member in new.members])
-    _join(connection, made, keys, new.members)
+    made = _made(connection.execute(insert(schema.rollout).values(**values)))
+    members = {member.node: member for member in new.members}
+    state = create(made, new.plan, members)
+    _join(connection, _by_name(connection, members), state, members.values())
     audit.append(connection, Act(new.now_s, new.created_by, "plan", f"rollout {made}", f"{name}, {new.hash or 'undo'}"))
     return made
 
 
-def _join(connection: Connection, rollout: int, keys: Mapping[str, int], members: Sequence[Member]) -> None:
-    from fleet.rollout import wire
+def _made(result: CursorResult[Any]) -> int:
+    """The key of the row that was inserted."""
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
 
+
+def _join(connection: Connection, keys: Mapping[str, int], state: State, members: Iterable[Member]) -> None:
+    at = {"rollout": state.rollout.id}
     rows = [
-        {
-            "rollout": rollout,
-            "node": keys[one.node],
-            "member": wire.encode_member(one),
-            **_columns(Execution(one.node, wave=one.wave), _EXECUTION_NAMES),
-        }
+        {**at, "node": keys[one.node], "member": wire.encode_member(one), **_kept(state.executions[one.node])}
         for one in members
     ]
     if rows:
         connection.execute(insert(schema.rollout_node), rows)
+
+
+def _kept(one: Execution) -> dict[str, Any]:
+    return _columns(one, _EXECUTION_NAMES)
 
 
 def _columns(one: "Rollout | Execution", names: Sequence[str]) -> dict[str, Any]:
@@ -329,7 +332,8 @@ def _keys(connection: Connection, outcome: Outcome) -> dict[str, int]:
 
 
 def _write(connection: Connection, outcome: Outcome, keys: Mapping[str, int]) -> None:
-    _join(connection, outcome.head.id, keys, outcome.joined)
+    joined = {one.node: Execution(one.node) for one in outcome.joined}
+    _join(connection, keys, State(outcome.head, joined), outcome.joined)
     table = schema.rollout_node
     if outcome.changed:
         at = "at_rollout", "at_node"
@@ -344,8 +348,7 @@ def _write(connection: Connection, outcome: Outcome, keys: Mapping[str, int]) ->
 
 
 def _changed(rollout: int, key: int, one: Execution) -> dict[str, Any]:
-    values = _columns(one, _EXECUTION_NAMES)
-    return {"at_rollout": rollout, "at_node": key, **{f"to_{name}": value for name, value in values.items()}}
+    return {"at_rollout": rollout, "at_node": key, **{f"to_{name}": value for name, value in _kept(one).items()}}
 
 
 def _remember(
