@@ -2,7 +2,7 @@
 
 import click
 
-from fleet.cli import rollout_operate, rollout_plan, rollout_start, rollout_status, rollout_watch
+from fleet.cli import rollout_evidence, rollout_operate, rollout_plan, rollout_start, rollout_status, rollout_watch
 from fleet.cli.base import Group
 
 
@@ -23,4 +23,5 @@ command.add_command(rollout_operate.promote)
 command.add_command(rollout_operate.undo)
 command.add_command(rollout_status.status)
 command.add_command(rollout_watch.watch)
+command.add_command(rollout_evidence.evidence)
 command.add_command(rollout_status.show_all)
