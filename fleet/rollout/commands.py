@@ -1,6 +1,7 @@
 """What an operator may say when."""
 
-from fleet.rollout.model import Command, Phase, Stage, State, Verb
+from fleet.rollout.model import Command, Phase, Rollout, Stage, State, Verb
+from fleet.rollout.plan import Plan
 
 _OPEN = frozenset({Phase.RUNNING, Phase.PAUSED, Phase.HALTED})
 ALLOWED: dict[Verb, frozenset[Phase]] = {
@@ -17,7 +18,7 @@ ALLOWED: dict[Verb, frozenset[Phase]] = {
 GROUPS = 256  # groups that one rollout can have: one at its start, and one for each time it is resumed after a halt
 
 
-def refusal(state: State, command: Command) -> str:
+def refusal(plan: Plan, state: State, command: Command, now_s: int) -> str:
     """Why a command cannot be given now, in a sentence; "" = it can. `step` ignores one that cannot."""
     head, verb = state.rollout, command.verb
     if head.phase not in ALLOWED[verb]:
@@ -26,9 +27,20 @@ def refusal(state: State, command: Command) -> str:
         return f"{command.actor} has approved it already"
     if verb in (Verb.UNDO, Verb.RETRY) and head.undo:
         return "it is being undone"
+    if verb is Verb.RETRY and is_over(plan, head, now_s):
+        return "its time is over; plan another one"
     if verb is Verb.RESUME and head.group % GROUPS == GROUPS - 1:
         return "it was halted too often; plan another one"
     if verb is Verb.PROMOTE:
-        proved = any(one.wave == head.wave and one.stage is Stage.PROVED for one in state.executions.values())
-        return "" if proved else "nothing of the present wave is proved"
+        return "" if has_proved(state) else "nothing of the present wave is proved"
     return ""
+
+
+def is_over(plan: Plan, head: Rollout, now_s: int) -> bool:
+    """Whether nodes that were not ordered by now are given up."""
+    return head.started_s > 0 and now_s >= head.started_s + plan.expires_s
+
+
+def has_proved(state: State) -> bool:
+    """Whether anything can be said of the present wave: a word that comes twice is not taken for the next one."""
+    return any(one.wave == state.rollout.wave and one.stage is Stage.PROVED for one in state.executions.values())

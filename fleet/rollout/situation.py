@@ -11,11 +11,12 @@ from fleet.model import Kind
 from fleet.rollout import sun, windows
 from fleet.rollout.gates import counted
 from fleet.rollout.model import IN_FLIGHT, Execution, Order, Rollout, Seen, Stage
-from fleet.rollout.plan import Goal, Member, Plan
+from fleet.rollout.plan import DAY_S, Goal, Member, Plan
 from fleet.rollout.windows import Span
 from protocol.trust import MAX_SPANS
 
 ORDER = 1000  # tokens of one order
+_DAYS_S = 3 * DAY_S  # of daylight that are looked at when nothing else limits a restart
 BURST_S = 2  # orders of so many seconds may be made at once, when the limit was not used before
 
 
@@ -114,7 +115,7 @@ class Situation:
     @cached_property
     def end_s(self) -> int:
         """When nodes that were never reached are given up."""
-        return self.head.started_s + self.plan.expires_s
+        return (self.head.started_s or self.now_s) + self.plan.expires_s
 
     @cached_property
     def fetch(self) -> list[Span] | None:
@@ -133,7 +134,7 @@ class Situation:
         dark = self.restarts and self.plan.places.dark_hours and not self.plan.now and member.kind is Kind.LIGHT
         if not dark or place[0] is None or place[1] is None:
             return self.switch
-        allowed = [(self.now_s, self.end_s)] if self.switch is None else self.switch[: MAX_SPANS // 2]
+        allowed = [(self.now_s, self.now_s + _DAYS_S)] if self.switch is None else self.switch[: MAX_SPANS // 2]
         until_s = allowed[-1][1] if allowed else self.now_s
         return sun.intersect(allowed, sun.daylight(place[0], place[1], self.now_s, until_s))
 

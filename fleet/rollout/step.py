@@ -62,9 +62,10 @@ def step(plan: Plan, members: Mapping[str, Member], state: State, seen: Seen, no
     _join(work)
     _hear(work)
     _give_up(work)
-    if seen.command is not None and not commands.refusal(work.state, seen.command):
+    _end_silence(work)
+    if seen.command is not None and not commands.refusal(plan, work.state, seen.command, now_s):
         obey(work, seen.command)
-    _watch_clock(work)
+    _end_waiting(work)
     _take_verdict(work)
     while work.head.phase in _GOING and _go_on(work):
         pass
@@ -76,7 +77,7 @@ def step(plan: Plan, members: Mapping[str, Member], state: State, seen: Seen, no
 
 def _join(work: Work) -> None:
     """New nodes, behind all others. They are queued like everybody, so every limit is theirs too."""
-    if work.head.phase is Phase.ABORTED:
+    if work.head.phase is Phase.ABORTED or commands.is_over(work.plan, work.head, work.now_s):
         return
     last = len(work.plan.waves) - 1
     for member in work.seen.joined:
@@ -119,14 +120,18 @@ def _give_up(work: Work) -> None:
             work.put(moved(one, Stage.SUPERSEDED, Cause.OPERATOR, work.now_s, text=text))
 
 
-def _watch_clock(work: Work) -> None:
-    """Deadlines of nodes that are under way, and the end of the whole rollout for those that wait."""
+def _end_silence(work: Work) -> None:
+    """Nodes that are under way have a deadline, in every phase."""
     reports = {report.node: report for report in work.seen.reports}
     for node in sorted(due(work.plan, work.state, work.now_s)):
         one = work.executions[node]
         work.put(moved(one, _silence(one, reports.get(node)), Cause.CLOCK, work.now_s))
+
+
+def _end_waiting(work: Work) -> None:
+    """Nodes that wait are given up when the time of the whole rollout is over."""
     head = work.head
-    if head.phase not in (*_GOING, Phase.HALTED) or work.now_s < head.started_s + work.plan.expires_s:
+    if head.phase not in (*_GOING, Phase.HALTED) or not commands.is_over(work.plan, head, work.now_s):
         return
     for one in list(work.executions.values()):
         if one.stage is Stage.QUEUED:
@@ -150,6 +155,8 @@ def _take_verdict(work: Work) -> None:
     speaks = head.phase in _GOING or (head.phase is Phase.FINISHED and seen.verdict is Verdict.HALT)
     if seen.verdict is None or not speaks:
         return
+    if seen.verdict is not Verdict.HALT and not commands.has_proved(work.state):
+        return
     work.head = replace(head, verdict=seen.verdict, evidence=seen.evidence or head.evidence)
     if seen.verdict is not head.verdict:
         work.note(f"telemetry: {seen.verdict}" + (f", {seen.why}" if seen.why else ""))
@@ -161,7 +168,7 @@ def _take_verdict(work: Work) -> None:
 
 
 def _go_on(work: Work) -> bool:
-    """Look at the gates, order who may be, and begin the next wave. True when one has begun: look once more."""
+    """Look at the gates, order who may be, begin the next wave. True when that changed something: look once more."""
     here = work.situation()
     if here.total.bad < work.head.accepted:
         work.head = replace(work.head, accepted=here.total.bad)
@@ -170,7 +177,7 @@ def _go_on(work: Work) -> bool:
         work.fail(why)
         return False
     if work.head.phase is Phase.RUNNING and _dispatch(work, here):
-        return False
+        return True
     wave = here.waves[work.head.wave]
     quiet = not wave.in_flight and not _has_turns(work, here)
     why = gates.fault(work.plan, work.head, here.waves, here.total, quiet)

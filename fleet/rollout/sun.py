@@ -16,8 +16,10 @@ _HORIZON_DEG = -0.833  # of the centre of the sun when its upper edge shows, wit
 def daylight(lat_udeg: int, lon_udeg: int, from_s: int, until_s: int) -> list[Span]:
     """From sunrise to sunset, in from_s .. until_s; whole days beyond a polar circle. Full minutes, never too long.
 
-    `lat_udeg`, `lon_udeg`: millionths of a degree, north and east positive.
+    `lat_udeg`, `lon_udeg`: millionths of a degree, north and east positive. A place counts as the middle of its square
+    kilometre, which is seconds from the truth: the lamps of a city then share their suns.
     """
+    lat_udeg, lon_udeg = (round(value, -4) for value in (lat_udeg, lon_udeg))
     zone = _zone(lon_udeg)
     day = datetime.fromtimestamp(from_s, zone).date() - timedelta(days=1)
     last = datetime.fromtimestamp(until_s, zone).date()
