@@ -6,6 +6,7 @@
     ingest          decodes, commits, acknowledges          fleet.ingest
     blocks          what nodes fetch while they update      fleet.blocks
     deliver         configurations, campaigns, commands     fleet.deliver
+    rollouts        what is decided, and what is halted     fleet.rollouts
     upkeep          roll-ups and retention                  fleet.store.upkeep
 
 It ends in this order: deliver nothing more, receive nothing more, store what was received, acknowledge it, disconnect,
@@ -39,6 +40,8 @@ from fleet.ingest.inbox import Inbox
 from fleet.ingest.sorter import Holds, Sorter
 from fleet.model import Standing
 from fleet.releases.archive import Archive
+from fleet.rollouts.driver import Driver
+from fleet.rollouts.halted import Halted
 from fleet.store import Store
 from fleet.store.upkeep import Limits
 from protocol.topics import PREFIX
@@ -46,6 +49,7 @@ from protocol.topics import PREFIX
 FILTER = f"{PREFIX}/+/up/#"
 FIGURES_S = 2.0
 DELIVER_S = 1.0
+ROLLOUTS_S = 1.0
 UPKEEP_S = 60.0
 HOUR_S = 3600
 DAY_S = 86400
@@ -193,6 +197,8 @@ class _Service:
         sorter = Sorter(store.nodes.keys, _judge(config, store, log))
         self._ingest = Ingest(self._inbox, sorter, self._intake, self._bus.ack, self._bus.resume, log.warning)
         self._deliver = Deliver(store, self._bus.publish_all)
+        self._driver = Driver(store, config)
+        self._halted = Halted(store, self._bus.publish, lambda: self._bus.session)
         self._repeats: list[_Repeat] = []
 
     def serve(self, stop: threading.Event, words: Sequence[str]) -> None:
@@ -202,6 +208,7 @@ class _Service:
         self._bus.start()
         self._wait_up(stop)
         self._repeats = [
+            _Repeat("rollouts", ROLLOUTS_S, self._rollouts_step, self._log),
             _Repeat("deliver", DELIVER_S, self._deliver_step, self._log),
             _Repeat("upkeep", UPKEEP_S, self._upkeep, self._log),
             _Repeat("figures", FIGURES_S, self._write_figures, self._log),
@@ -248,6 +255,14 @@ class _Service:
     def _deliver_step(self) -> None:
         if self._bus.up.is_set():
             self._deliver.step()
+
+    def _rollouts_step(self) -> None:
+        """What is halted is told also when another rollout cannot be decided on."""
+        try:
+            self._driver.tick(_now_ms() // 1000)
+        finally:
+            if self._bus.up.is_set():
+                self._halted.step()
 
     def _upkeep(self) -> None:
         """Some roll-ups and retention, in short transactions, then what is due every hour and every day."""
@@ -298,6 +313,8 @@ class _Service:
             "database_fault": ingest.fault,
             "configs_sent": self._deliver.configs,
             "campaigns_sent": self._deliver.campaigns,
+            "rollout_steps": self._driver.steps,
+            "epoch": self._halted.number,
             "commands_sent": self._deliver.commands,
             "commands_expired": self._deliver.expired,
             "block_server": self._blocks.figures()._asdict(),
