@@ -77,6 +77,25 @@ class Files:
             raise OSError(ENOSPC, "full")
 
 
+class Cut(BaseException):
+    """The power fails."""
+
+
+class Counting:
+    """Lets so many writes of the flash through, then the power fails."""
+
+    def __init__(self, files):
+        self.left = 1 << 30
+        self._allow = files._allow
+        files._allow = self.allow
+
+    def allow(self, count):
+        if self.left <= 0:
+            raise Cut
+        self.left -= 1
+        self._allow(count)
+
+
 class Written:
     """A file that is there when it is closed."""
 

@@ -1,5 +1,6 @@
 """How a trial ends: every reason, what is tried again, what is taken for bad, and what survives power cuts."""
 
+from firmware.tests.fakes import Counting, Cut
 from firmware.tests.manager import NEW, OLD, Manager, Node
 from node.core.slots import digest
 from node.core.update.record import DOWNLOAD
@@ -172,25 +173,6 @@ def test_now_and_the_download_file():
     assert node.files.size(DOWNLOAD) is None
     node, _, _ = on_trial()
     assert (node.resident.ready, node.resident.now) == (True, False)
-
-
-class Cut(BaseException):
-    """The power fails."""
-
-
-class Counting:
-    """Lets so many writes of the flash through, then the power fails."""
-
-    def __init__(self, files):
-        self.left = 1 << 30
-        self._allow = files._allow
-        files._allow = self.allow
-
-    def allow(self, count):
-        if self.left <= 0:
-            raise Cut
-        self.left -= 1
-        self._allow(count)
 
 
 def test_a_power_cut_before_any_write_of_an_update_costs_nothing():

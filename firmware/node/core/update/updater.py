@@ -76,6 +76,7 @@ class Updater:
             from node.core.update import epoch
 
             changed = yield from epoch.consider(self)
+            self._tell()  # before an order: what is said of that has to be the last
         if self.node.offered is not None:
             changed = (yield from self.consider()) or changed
         return changed
