@@ -13,7 +13,6 @@ from fleet.cli.rollout_status import colour
 from fleet.cli.rollout_watch import WAIT_S, waited, waited_end
 from fleet.cli.session import actor, opened
 from fleet.cli.types import Span
-from fleet.errors import NotAllowedError
 
 if TYPE_CHECKING:
     from fleet.rollout.model import Step
@@ -172,11 +171,6 @@ def _say(name: str, question: str, given: Mapping[str, Any]) -> None:
             out.record(STEPS, _row(view, would, name))
             out.note("Nothing was changed: this was a dry run.")
             return
-        if would.changes_nothing:
-            raise NotAllowedError(
-                f"rollout {view.id} is {view.head.phase}: {name} changes nothing",
-                hint=f"`fleet rollout status {view.id}` shows how it stands",
-            )
         confirm(question.format(view.id), given["yes"])
         made = operate.operate(store, session.config, view.id, word, out.now_s)
         spawned = [one.id for one in store.rollouts.all() if name == "undo" and one.plan.parent == view.id][:1]

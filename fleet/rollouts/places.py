@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from fleet.errors import UsageError
-from fleet.store.nodes import NodeView
 
 LAT, LON = "lat", "lon"
 CROWD = 400  # lamps within the square of a neighbourhood: more hang in no street, and comparing them takes for ever
@@ -59,11 +58,6 @@ def _near(
             at = flat[other]
             if other != node and (at[0] - north) ** 2 + (at[1] - east) ** 2 < limit:
                 found[node].append(other)
-
-
-def stations(views: Iterable[NodeView], tag: str) -> dict[str, str]:
-    """{node: its district} of nodes with that tag."""
-    return {view.node.id: view.node.tags[tag] for view in views if tag in view.node.tags}
 
 
 def _flat(place: Place) -> Place:

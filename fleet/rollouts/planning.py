@@ -12,9 +12,9 @@ from fleet import campaigns, nodes, signing
 from fleet.config import Config
 from fleet.errors import NotAllowedError, UsageError
 from fleet.model import Kind, Standing
-from fleet.rollout import waves
+from fleet.rollout import sun, waves, windows
 from fleet.rollout.draft import Draft, PlanError, plan_hash
-from fleet.rollout.plan import Goal, Member, Overlap, Plan, Skipped, Target
+from fleet.rollout.plan import DAY_S, Goal, Member, Overlap, Plan, Skipped, Target
 from fleet.rollouts import cost, fit, places
 from fleet.rollouts.cost import Passage, Payload
 from fleet.rollouts.fit import Facts
@@ -24,6 +24,7 @@ from protocol.trust import Release
 
 SILENT_S = 86400  # a node that was not heard for so long comes last within a wave of limited size
 _SEVERAL = 3  # nodes that an error names
+_AHEAD_S = 31 * DAY_S  # how far ahead daylight is looked for
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,13 @@ def plan(store: Store, config: Config, draft: Draft, now_s: int) -> Planned:
     """
     views = store.nodes.views()
     chosen, facts = _facts(store, config, draft, views, now_s)
-    members, skipped = _sorted_out(chosen, facts, _lamps(views, facts.plan))
+    site = _site(views, facts.plan)
+    members, skipped = _sorted_out(chosen, facts, site)
     if not members:
         raise _empty(draft, chosen, skipped)
     assigned = waves.assign(facts.plan, members, _silent(chosen, now_s), _attributes(chosen, facts.plan, now_s))
     skipped += [Skipped(node, "no wave takes it") for node in assigned.left]
+    _require_light(assigned.plan, assigned.members, now_s)
     sizes, estimated = _sizes(config, assigned.members, facts)
     return Planned(
         plan=assigned.plan,
@@ -69,7 +72,7 @@ def plan(store: Store, config: Config, draft: Draft, now_s: int) -> Planned:
         estimated=estimated,
         passages=tuple(cost.passages(assigned.plan, assigned.members, sizes, now_s)),
         conflicts=_conflicts(store, assigned.members),
-        notes=_notes(assigned, facts),
+        notes=_notes(assigned, facts, site),
         runs=Counter(one.before for one in assigned.members.values()),
     )
 
@@ -94,7 +97,7 @@ def joiners(store: Store, config: Config, plan_: Plan, known: Collection[str], n
     except UsageError:  # no node has an attribute any more that the selection names
         return []
     new = [view for view in chosen if view.node.id not in known]
-    members, _ = _sorted_out(new, facts, _lamps(views, plan_)) if new else ([], [])
+    members, _ = _sorted_out(new, facts, _site(views, plan_)) if new else ([], [])
     return [replace(one, wave=len(plan_.waves) - 1) for one in members]
 
 
@@ -103,10 +106,9 @@ def require_free(planned: Planned) -> None:
     if planned.plan.overlap is not Overlap.REFUSE or not planned.conflicts:
         return
     rollout, shared = next(iter(planned.conflicts.items()))
-    some = ", ".join(shared[:_SEVERAL]) + (" ..." if len(shared) > _SEVERAL else "")
     raise NotAllowedError(
         f"rollout {rollout} has not done with {len(shared)} of these nodes",
-        cause=some,
+        cause=_some(shared),
         hint='wait for it, or plan with overlap = "after" or "supersede"',
     )
 
@@ -161,43 +163,51 @@ def _chosen(store: Store, plan_: Plan, views: Sequence[NodeView], now_s: int) ->
     return [view for view in views if view.node.standing is Standing.ACCEPTED and fits(view)]
 
 
-def _lamps(views: Sequence[NodeView], plan_: Plan) -> dict[str, tuple[str, ...]]:
-    """{lamp: its neighbours}, whether these take part or not."""
-    if not plan_.places.neighbour_m:
-        return {}
-    lamps = [view for view in views if view.node.kind is Kind.LIGHT and view.node.standing is Standing.ACCEPTED]
-    found = {view.node.id: place for view in lamps if (place := _place(view)) is not None}
-    return places.neighbours(found, plan_.places.neighbour_m)
+@dataclass(frozen=True)
+class _Site:
+    """Where nodes hang, whether they take part or not."""
+
+    places: Mapping[str, places.Place]
+    neighbours: Mapping[str, tuple[str, ...]]  # of lamps
+    nowhere: tuple[str, ...]  # nodes whose tags say no place on earth
 
 
-def _place(view: NodeView) -> places.Place | None:
-    try:
-        return places.place_of(view.node.tags)
-    except UsageError as error:
-        raise UsageError(f"{view.node.id}: {error.message}", error.hint) from None
+def _site(views: Sequence[NodeView], plan_: Plan) -> _Site:
+    found: dict[str, places.Place] = {}
+    lamps: dict[str, places.Place] = {}
+    nowhere: list[str] = []
+    for view in views:
+        try:
+            place = places.place_of(view.node.tags)
+        except UsageError:
+            nowhere.append(view.node.id)
+            continue
+        if place is not None and view.node.standing is Standing.ACCEPTED:
+            found[view.node.id] = place
+            if view.node.kind is Kind.LIGHT:
+                lamps[view.node.id] = place
+    return _Site(found, places.neighbours(lamps, plan_.places.neighbour_m), tuple(nowhere))
 
 
-def _sorted_out(
-    chosen: Sequence[NodeView], facts: Facts, near: Mapping[str, tuple[str, ...]]
-) -> tuple[list[Member], list[Skipped]]:
+def _sorted_out(chosen: Sequence[NodeView], facts: Facts, site: _Site) -> tuple[list[Member], list[Skipped]]:
     members, skipped = [], []
     for view in chosen:
         reason = fit.skipped(view, facts)
         if reason is None:
-            members.append(_member(view, facts, near))
+            members.append(_member(view, facts, site))
         else:
             skipped.append(reason)
     return members, skipped
 
 
-def _member(view: NodeView, facts: Facts, near: Mapping[str, tuple[str, ...]]) -> Member:
+def _member(view: NodeView, facts: Facts, site: _Site) -> Member:
     node = view.node
-    lat, lon = _place(view) or (None, None)
+    lat, lon = site.places.get(node.id, (None, None))
     said = facts.said.get(node.id)
     previous = said.spare if said and facts.plan.goal is Goal.PREVIOUS else b""
     before = previous or (view.state.manifest if view.state else b"")
     district = node.tags.get(facts.plan.places.district, "")
-    return Member(node.id, node.kind, 0, node.board, lat, lon, district, near.get(node.id, ()), before)
+    return Member(node.id, node.kind, 0, node.board, lat, lon, district, site.neighbours.get(node.id, ()), before)
 
 
 def _silent(chosen: Sequence[NodeView], now_s: int) -> frozenset[str]:
@@ -244,13 +254,35 @@ def _empty(draft: Draft, chosen: Sequence[NodeView], skipped: Sequence[Skipped])
     )
 
 
-def _notes(assigned: waves.Assigned, facts: Facts) -> tuple[str, ...]:
+def _require_light(plan_: Plan, members: Mapping[str, Member], now_s: int) -> None:
+    """PlanError when lamps could never restart: the window has no hour of daylight."""
+    lamp = next((one for one in members.values() if one.kind is Kind.LIGHT and one.lat_udeg is not None), None)
+    if lamp is None or not plan_.switch.cron or not plan_.places.dark_hours or plan_.now or plan_.goal is Goal.CONFIG:
+        return
+    until_s = now_s + min(plan_.expires_s, _AHEAD_S)
+    light = sun.daylight(lamp.lat_udeg or 0, lamp.lon_udeg or 0, now_s, until_s)
+    if not sun.intersect(windows.spans(plan_.switch, now_s, until_s), light):
+        raise PlanError(
+            "lamps restart by daylight only, and the switch window has none",
+            cause=f"{lamp.node} would wait until the rollout expires",
+            hint="move the window, give lamps a rollout of their own, or say places.dark_hours = false",
+        )
+
+
+def _notes(assigned: waves.Assigned, facts: Facts, site: _Site) -> tuple[str, ...]:
     found = [f"Wave {name} has no nodes and is left out." for name in assigned.dropped]
     plan_, members = assigned.plan, assigned.members.values()
     lamps = [one for one in members if one.kind is Kind.LIGHT]
     lost = sum(one.lat_udeg is None for one in lamps)
     if lost and (plan_.places.dark_hours or plan_.places.neighbour_m) and not plan_.now:
-        found.append(f"{lost} of {len(lamps)} lamps have no tags lat and lon: neither daylight nor neighbours count.")
-    if any(target.product not in {one.kind for one in members} for target in plan_.targets):
-        found.append("A release of the plan has no node that takes it.")
+        found.append(f"{lost} of {len(lamps)} lamps have no place (tags lat, lon): no rule about places holds there.")
+    if site.nowhere:
+        found.append(f"The tags lat and lon of {_some(site.nowhere)} are no place on earth.")
+    for target in plan_.targets:
+        if target.product not in {one.kind for one in members}:
+            found.append(f"No node takes {target.release}.")
     return tuple(found)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SEVERAL]) + (" ..." if len(names) > _SEVERAL else "")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from fleet.errors import NotAllowedError
+from fleet.rollout import commands
 from fleet.rollout.model import Command, Halt, Order, Rollout, Seen, Step, Stop, Undo
 from fleet.rollout.step import step
 from fleet.store import Store
@@ -19,16 +21,15 @@ class Preview:
     requeued: int  # nodes that are tried again
     halts: bool  # every node that is online hears of it at once
 
-    @property
-    def changes_nothing(self) -> bool:
-        """Whether the word does not apply to how the rollout stands."""
-        return self.before == self.after
-
 
 def preview(store: Store, rollout: "int | str", command: Command, now_s: int) -> Preview:
-    """What the word would lead to now; NotFoundError, and NotAllowedError as `operate` says."""
+    """What the word would lead to now; NotAllowedError says why it cannot be given, NotFoundError."""
     view = store.rollouts.get(rollout)
     state = store.rollouts.state(view.id)
+    why_not = commands.refusal(view.plan, state, command, now_s)
+    if why_not:
+        hint = f"`fleet rollout status {view.id}` shows how it stands"
+        raise NotAllowedError(f"rollout {view.id}, {command.verb}: {why_not}", hint=hint)
     made = step(view.plan, store.rollouts.members(view.id), state, Seen(command=command), now_s)
     return of(state.rollout, made)
 
