@@ -246,13 +246,13 @@ class Job:
         desk, node = self._desk, self._node
         pull = Pull(node, ask, sink, limit, self._record.expires)
         for wish in pull.run():
-            if ask.what >= PAYLOAD and isinstance(wish, bytes):
-                self._require_open()
+            if ask.what >= PAYLOAD:
+                desk.done, desk.total = sink.done, sink.total
+                if isinstance(wish, bytes):
+                    self._require_open()
             yield wish
             if (yield from desk.attend()):
                 raise Superseded
-            if ask.what >= PAYLOAD:
-                desk.done, desk.total = sink.done, sink.total
             if node.say or node.clock.uptime_ms() - desk.said_ms >= _SAY_MS:
                 desk.say()
         if ask.what >= PAYLOAD:
