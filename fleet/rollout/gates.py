@@ -60,6 +60,14 @@ class Counts:
     def add(self, one: Execution) -> None:
         """Count a node."""
         stage = one.stage
+        if stage is _QUEUED and not (one.failed or one.late):  # this and the next are nearly all, in each step anew
+            self.members += 1
+            self.queued += 1
+            return
+        if stage is _PROVED:
+            self.members += 1
+            self.proved += 1
+            return
         if stage not in (Stage.REMOVED, Stage.SUPERSEDED):
             self.members += 1
         if stage in IN_FLIGHT:
@@ -73,6 +81,7 @@ class Counts:
         self.late += one.late
 
 
+_QUEUED, _PROVED = Stage.QUEUED, Stage.PROVED
 _NAMES = {stage: stage.value.replace(" ", "_") for stage in Stage}
 
 

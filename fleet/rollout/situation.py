@@ -4,7 +4,7 @@ It follows the orders that are made meanwhile, so that the next node is judged w
 """
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 
 from fleet.model import Kind
@@ -169,6 +169,7 @@ def tokens(plan: Plan, head: Rollout, now_s: int) -> int:
     return min(full, head.tokens + passed_s * rate // 60)
 
 
+@lru_cache(1 << 18)
 def rank(rollout: int, node: str) -> int:
     """Where a node stands in the order of its rollout: by hash, so that no place or serial number comes first."""
     return int.from_bytes(sha256(f"{rollout} {node}".encode()).digest()[:8])
