@@ -1,7 +1,8 @@
 """What an operator may say when."""
 
-from fleet.rollout.model import Command, Phase, Rollout, Stage, State, Verb
+from fleet.rollout.model import FAILURES, Command, Execution, Phase, Rollout, Stage, State, Verb
 from fleet.rollout.plan import Plan
+from fleet.rollout.report import INNOCENT
 
 _OPEN = frozenset({Phase.RUNNING, Phase.PAUSED, Phase.HALTED})
 ALLOWED: dict[Verb, frozenset[Phase]] = {
@@ -27,13 +28,32 @@ def refusal(plan: Plan, state: State, command: Command, now_s: int) -> str:
         return f"{command.actor} has approved it already"
     if verb in (Verb.UNDO, Verb.RETRY) and head.undo:
         return "it is being undone"
-    if verb is Verb.RETRY and is_over(plan, head, now_s):
-        return "its time is over; plan another one"
+    if verb is Verb.RETRY:
+        return _retry_refusal(plan, state, command, now_s)
     if verb is Verb.RESUME and head.group % GROUPS == GROUPS - 1:
         return "it was halted too often; plan another one"
     if verb is Verb.PROMOTE:
-        return "" if has_proved(state) else "nothing of the present wave is proved"
+        return "" if has_proved(state) and not head.promoted else "there is nothing to promote"
     return ""
+
+
+def _retry_refusal(plan: Plan, state: State, command: Command, now_s: int) -> str:
+    if is_over(plan, state.rollout, now_s):
+        return "its time is over; plan another one"
+    return "" if retried(plan, state, command) else "there is nothing to try again"
+
+
+def retried(plan: Plan, state: State, command: Command) -> list[Execution]:
+    """What RETRY queues again: what failed, and what was refused, of the nodes that it names or of all."""
+    named = command.nodes
+    return [one for one in state.executions.values() if (one.node in named or not named) and _may_again(plan, one)]
+
+
+def _may_again(plan: Plan, one: Execution) -> bool:
+    """A node refuses what failed on it by itself, unless it is forced; one that was proved late needs nothing."""
+    if one.stage is Stage.REVERTED:
+        return one.code in INNOCENT or plan.force
+    return one.stage in FAILURES | {Stage.REJECTED} and not one.late
 
 
 def is_over(plan: Plan, head: Rollout, now_s: int) -> bool:

@@ -103,7 +103,7 @@ class Execution:
     late: bool = False  # it ended as timed out or dark, and was proved afterwards
     failed: bool = False  # not ended, after an attempt that failed: it counts as failed until the next one ends
     held: str = ""  # not used by decisions: the Hold that was last noted, for people
-    before: bytes = b""  # manifest that ran when the order was made
+    before: bytes = b""  # manifest that ran before the first order
 
 
 @dataclass(frozen=True, slots=True)

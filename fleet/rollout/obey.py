@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from fleet.rollout.commands import GROUPS
+from fleet.rollout.commands import GROUPS, retried
 from fleet.rollout.gates import counted
-from fleet.rollout.model import FAILURES, Command, Execution, Phase, Stage, Verb
-from fleet.rollout.report import INNOCENT
+from fleet.rollout.model import FAILURES, Command, Phase, Stage, Verb
 from fleet.rollout.transitions import Cause, moved
 from fleet.rollout.work import Work
 
@@ -53,20 +52,11 @@ def _abort(work: Work, command: Command) -> None:
 
 
 def _retry(work: Work, command: Command) -> None:
-    """Queue again what failed, and what refused; with new attempts, and counted as failed until one ends."""
-    for one in list(work.executions.values()):
-        if (one.node in command.nodes or not command.nodes) and _is_retried(work, one):
-            failed = one.stage in FAILURES and one.tries > 0
-            queued = moved(one, Stage.QUEUED, Cause.OPERATOR, work.now_s, excused=one.tries, failed=failed)
-            work.put(queued)
-            work.reopen(f"{one.node} is tried again")
-
-
-def _is_retried(work: Work, one: Execution) -> bool:
-    """A node refuses what failed on it by itself, unless it is forced; one that was proved late needs nothing."""
-    if one.stage is Stage.REVERTED:
-        return one.code in INNOCENT or work.plan.force
-    return one.stage in FAILURES | {Stage.REJECTED} and not one.late
+    """With new attempts; what failed counts as failed until one of them ends."""
+    for one in retried(work.plan, work.state, command):
+        failed = one.stage in FAILURES and one.tries > 0
+        work.put(moved(one, Stage.QUEUED, Cause.OPERATOR, work.now_s, excused=one.tries, failed=failed))
+        work.reopen(f"{one.node} is tried again")
 
 
 def _promote(work: Work, command: Command) -> None:

@@ -45,16 +45,16 @@ def applied(plan: Plan, phase: Phase, one: Execution, report: Report, now_s: int
         return _afterwards(one, report, now_s)
     if report.retired:
         return moved(one, Stage.REMOVED, Cause.REPORT, now_s)
-    if one.stage is Stage.QUEUED and report.manifest and report.manifest != one.before and not report.runs:
+    if one.tries == 0 and report.manifest not in (b"", one.before) and not report.runs:
         one = replace(one, before=report.manifest)
-    if one.counter == 0:
-        return one  # no order has been made of which it could speak
+    if one.counter == 0 or report.counter < one.counter:
+        return one  # it cannot speak of the newest order
     if report.counter > max(one.counter, one.stop):
         foreign = report.stage != update.REFUSED  # anybody can make a node refuse a number
         return moved(one, Stage.SUPERSEDED, Cause.REPORT, now_s) if foreign else one
     if is_proof(report):
         return moved(one, Stage.PROVED, Cause.REPORT, now_s, code=0, text="", said=_SAID[update.CONFIRMED])
-    if one.stage is Stage.QUEUED or report.counter < one.counter:
+    if one.stage is Stage.QUEUED:
         return one
     return _on_its_way(plan, phase, one, report, now_s)
 
@@ -92,8 +92,11 @@ def _afterwards(one: Execution, report: Report, now_s: int) -> Execution:
         return one
     reverted = report.stage == update.REVERTED
     if one.stage is Stage.PROVED:
-        other = report.online and report.manifest and not report.runs and report.seen_s > one.since_s
-        if reverted or other:
+        known = (
+            report.seen_s >= one.since_s or one.since_s > now_s
+        )  # not from before the proof; or the clock was set back
+        other = one.since_s < report.seen_s <= now_s and report.online and report.manifest and not report.runs
+        if (reverted and known) or other:
             code, text = (report.code, report.text) if reverted else (0, "another program runs")
             return moved(one, Stage.REVERTED, Cause.REPORT, now_s, code=code, text=text, said=_SAID[update.REVERTED])
     elif one.stage in (Stage.TIMED_OUT, Stage.DARK):

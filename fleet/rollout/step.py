@@ -69,6 +69,7 @@ def step(plan: Plan, members: Mapping[str, Member], state: State, seen: Seen, no
     _take_verdict(work)
     while work.head.phase in _GOING and _go_on(work):
         pass
+    _end_halted(work)
     return work.step()
 
 
@@ -138,7 +139,14 @@ def _end_waiting(work: Work) -> None:
             end = end_of(one) if one.online or one.tries else Stage.DARK
             text = one.text or "the rollout was over before its turn came"
             work.put(moved(one, end, Cause.CLOCK, work.now_s, text=text))
-    if head.phase is Phase.HALTED and all(one.stage in ENDED for one in work.executions.values()):
+
+
+def _end_halted(work: Work) -> None:
+    """A halted rollout whose time is over ends when nobody is under way any more."""
+    head = work.head
+    if head.phase is not Phase.HALTED or not commands.is_over(work.plan, head, work.now_s):
+        return
+    if all(one.stage in ENDED for one in work.executions.values()):
         work.head = replace(head, phase=Phase.ABORTED, ended_s=work.now_s)
         work.note("it is over; nobody resumed it after its halt")
 
