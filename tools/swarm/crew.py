@@ -3,6 +3,7 @@
 import os
 import ssl
 import tempfile
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,3 +93,9 @@ class Facts:
     orders: tuple[int, ...]  # ms since 1970
     epochs: tuple[tuple[int, int], ...]  # (ms since 1970, number)
     said: tuple[tuple[int, int, int, int], ...]  # (ms since 1970, counter, stage, code)
+    sessions: tuple[int, ...]  # ms since 1970: up, down, up ...
+
+    def session(self, at_ms: int) -> int:
+        """A number of the session that it had then, 0 when it had none or is silent by now."""
+        found = bisect_right(self.sessions, at_ms)
+        return found if found % 2 and not self.is_silent else 0

@@ -29,7 +29,7 @@ from tools.testbed.bed import HOST, free_port
 from tools.testbed.service import ServiceProcess
 
 FIRST = "1.0.0"  # the version that every node has at first
-_BOARDS = {Kind.AIR: "esp32_air", Kind.LIGHT: "esp32_light"}
+BOARDS = {Kind.AIR: "esp32_air", Kind.LIGHT: "esp32_light"}
 _STEP_UDEG = 2000  # between two nodes of the grid: 140 m and more, so nobody has a neighbour
 _ROW = 100  # nodes of a row
 _DISTRICT = 250  # nodes of a district
@@ -143,7 +143,7 @@ class Swarm:
         return found
 
     def _save_crews(self) -> None:
-        requests = [Request(one.node, one.kind, _BOARDS[one.kind], tags=one.tags) for one in self.seats]
+        requests = [Request(one.node, one.kind, BOARDS[one.kind], tags=one.tags) for one in self.seats]
         with Store.open(self.config.store_url) as store:
             identities = Provisioner(self.config, store.nodes).provision(*requests)
         kinds = list(Kind)
@@ -184,6 +184,11 @@ class Swarm:
         """{node: what it really is}."""
         found = await asyncio.gather(*(worker.ask("facts") for worker in self._workers))
         return facts_of([row for one in found for row in one["facts"]])
+
+    async def memory_mb(self) -> dict[str, int]:
+        """The most that each part ever had."""
+        nodes = (await self.figures())["rss_kb"] >> 10
+        return {"nodes": nodes, "service": _peak_mb(self.service.pid), "broker": _peak_mb(self.service.broker_pid)}
 
     async def close(self) -> None:
         """End every process."""
@@ -239,3 +244,8 @@ class Worker:
         """End it."""
         if self._process is not None:
             await stop(self._process)
+
+
+def _peak_mb(pid: int | None) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM"))

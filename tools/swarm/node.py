@@ -26,7 +26,7 @@ from tools.swarm.loop import Loop, Timer
 from tools.swarm.voice import Voice
 from tools.swarm.work import Work
 
-_TERMS = 60, 4  # keep-alive in s, window: the defaults of the contract
+_WINDOW = 4  # messages in flight
 _DIES_MS = 300
 _HANGS_MS = 3000
 _GOODBYE_MS = 500
@@ -39,6 +39,7 @@ _EPOCH = topics.EPOCH.encode()
 class Pace:
     """How long things take: as on a node, but for the trial, which a node gives 900 s."""
 
+    keepalive_s: int = 60  # after one and a half of it the broker notices that a node is silent
     heartbeat_s: int = 300
     record_s: int = 60
     boot_ms: int = 2500  # from a reset to the first packet
@@ -69,6 +70,7 @@ class Trace:
     orders: list[int] = field(default_factory=list)  # when an envelope came that was not the one before
     epochs: list[tuple[int, int]] = field(default_factory=list)  # (when, number) as a Status first said it
     said: list[tuple[int, int, int, int]] = field(default_factory=list)  # (when, counter, stage, code) of each Status
+    sessions: list[int] = field(default_factory=list)  # when it came up, went down, came up ...
 
 
 class Node:
@@ -174,7 +176,7 @@ class Node:
             self._line = line
             self._voice.queue.on_ready = line.push
             try:
-                line.open(self._world.address, self._tls, _TERMS)
+                line.open(self._world.address, self._tls, (self._world.pace.keepalive_s, _WINDOW))
             except OSError:
                 self._on_end()
             else:
@@ -189,7 +191,7 @@ class Node:
 
     def _on_up(self) -> None:
         self._opened()
-        self.is_up = True
+        self._is_now(True)
         self.trace.connects += 1
         self._since_ms = self._world.loop.now_ms()
         if self.flaws.clock_s is not None:  # as SNTP does, once there is a network
@@ -207,17 +209,22 @@ class Node:
         """The connection is over, or never was."""
         self._opened()
         self._backoff.held(self._world.loop.now_ms() - self._since_ms if self.is_up else 0)
-        self.is_up = False
+        self._is_now(False)
         self._line = None
         self.later(self._backoff.next_ms(self._world.pace.backoff_s * 1000), self._connect)
 
     def _cut(self) -> None:
         """No more of this connection."""
         self._opened()
-        self.is_up = False
+        self._is_now(False)
         if self._line is not None:
             self._line.close()
             self._line = None
+
+    def _is_now(self, is_up: bool) -> None:
+        if is_up is not self.is_up:
+            self.is_up = is_up
+            self.trace.sessions.append(_utc_ms())
 
     def _sleep(self, line: Line | None) -> None:
         if line is self._line:

@@ -126,6 +126,7 @@ def _facts(node: Node) -> list[Any]:
         trace.orders,
         trace.epochs,
         trace.said,
+        trace.sessions,
     ]
 
 
