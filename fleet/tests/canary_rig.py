@@ -37,8 +37,27 @@ class Drift:
         return self._now
 
 
+class Spell:
+    """Something that comes over a node now and then, about once in `apart` minutes, and stays for a while."""
+
+    def __init__(self, rng: random.Random, apart: int, shortest: int, longest: int) -> None:
+        self._rng, self._apart, self._lasts = rng, apart, (shortest, longest)
+        self._left = 0
+
+    def step(self) -> bool:
+        """Whether it is there in the next minute."""
+        if self._left:
+            self._left -= 1
+        elif self._rng.random() < 1 / self._apart:
+            self._left = self._rng.randint(*self._lasts)
+        return self._left > 0
+
+
 class Street:
-    """Nodes of one kind under one weather; `front` is a storm that hits all of them after the switch, as a factor."""
+    """Nodes of one kind under one weather, with plumes here and there, and outages of the radio.
+
+    `front` is a storm that hits all of them after the switch, as a factor.
+    """
 
     def __init__(self, seed: int, kind: Kind = Kind.AIR, front: float = 1.0, lit: bool = True) -> None:
         self._rng = random.Random(seed)
@@ -65,12 +84,12 @@ class Street:
         rng = self._rng
         reads = self._air(minutes) if self._kind is Kind.AIR else self._light(minutes)
         step = 60 if self._kind is Kind.AIR else 900
-        rows, gap = [], 0
+        rows, gap, outage = [], Spell(rng, 300, 1, 3), Spell(rng, 3000, 5, 15)
         for at in range(0, minutes * 60, step):
-            gap = gap - 1 if gap > 0 else rng.choice((1, 2, 3)) if rng.random() < 0.003 else 0
+            away = any([gap.step(), outage.step()])
             t_s = BEGIN_S + at
             boot = NEW if new and at >= PAST_S else OLD
-            if not gap and not (new and PAST_S <= at < PAST_S + 120):
+            if not away and not (new and PAST_S <= at < PAST_S + 120):
                 rows.append(Interval(t_s, step, boot, reads(at // 60), t_s + step))
         starts = (Start(BEGIN_S + PAST_S, NEW, True),) if new else ()
         return Track(node, tuple(rows), self._beats(minutes, new), starts)
@@ -78,10 +97,10 @@ class Street:
     def _air(self, minutes: int) -> Callable[[int], Values]:
         rng = self._rng
         place, slow, quick = rng.gauss(0, 0.15), Drift(rng, 30), Drift(rng, 4)
-        warm, humid = rng.gauss(0, 40), rng.gauss(0, 200)
+        warm, humid, plume = rng.gauss(0, 40), rng.gauss(0, 200), Spell(rng, 1500, 10, 25)
 
         def read(at: int) -> Values:
-            front = self._front if at * 60 >= PAST_S else 1.0
+            front = (self._front if at * 60 >= PAST_S else 1.0) * (3.0 if plume.step() else 1.0)
             mass = self._masses[at] * front * math.exp(place + 0.12 * slow.step() + 0.05 * quick.step())
             pm25 = max(0, round(mass * 10))
             values = {

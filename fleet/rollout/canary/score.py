@@ -66,7 +66,7 @@ def _present(eyes: "_Eyes", windows: range, before: Sequence[int]) -> Course:
         elif not eyes.is_worse(away):
             marks.append(GOOD)
         else:
-            marks.append(BAD if _beyond(away, others) and _beyond(away, before) else WORSE)
+            marks.append(BAD if eyes.is_beyond(away, others) and _beyond(away, before) else WORSE)
     return Course("".join(marks), tuple(chances), tuple(seen))
 
 
@@ -79,18 +79,23 @@ class _Eyes:
         self._wide = 1 if len(bases) >= FEW else 2
 
     def look(self, at: int) -> tuple[int | None, list[int]]:
-        """How much worse the node is in a window than it was, less what its controls are; and the same of each."""
+        """How much worse the node is in a window than it was, less what its controls are; how far each of them is."""
         value = self._row[at] if at < len(self._row) else None
         found = [(self._values[one][at], base) for one, base in self._bases.items()]
         others = [seen - base for seen, base in found if seen is not None]
         if value is None or (self._bases and not others):
             return None, []
         middle = median_low(others) if others else 0
-        return self._worse(value - self._own - middle), [self._worse(other - middle) for other in others]
+        return self._worse(value - self._own - middle), others
 
     def is_worse(self, away: int) -> bool:
         """More than half the least effect that matters; with too few controls, more than all of it."""
         return 2 * away > self._metric.effect * self._wide
+
+    def is_beyond(self, away: int, others: Sequence[int]) -> bool:
+        """Worse than nearly all controls, each measured as the node is."""
+        middle = median_low(others) if others else 0
+        return _beyond(away, [self._worse(other - middle) for other in others])
 
     def _worse(self, away: int) -> int:
         return abs(away) if self._metric.worse is Worse.AWAY else away
