@@ -178,8 +178,8 @@ def unfit(view: NodeView, said: NodeUpdate | None, release: Release, force: bool
     return refusals.U_NONE
 
 
-def progress(ordered: Ordered, said: NodeUpdate | None, now_s: int) -> Progress:
-    """How far an order got, by what its node said last."""
+def progress(ordered: Ordered, said: NodeUpdate | None, now_s: int, base: bytes = b"") -> Progress:
+    """How far an order got, by what its node said last; `base` is the digest of the base image of its release."""
     if said is None or said.counter < ordered.counter:
         if now_s >= ordered.expires_s:
             return Progress(ordered.node, Verdict.FAILED, "ordered", reason="it expired before the node heard of it")
@@ -193,16 +193,21 @@ def progress(ordered: Ordered, said: NodeUpdate | None, now_s: int) -> Progress:
     if said.stage in update.FINAL:
         verdict = Verdict.DONE if ordered.action == STOP else Verdict.FAILED
     if said.stage == update.CONFIRMED and ordered.action != STOP:
-        if is_proved(ordered, said):
+        if is_proved(ordered, said, base):
             return Progress(ordered.node, Verdict.DONE, "proved", said.done, said.total)
         reason = "it says that it is done, and does not prove it"
     return Progress(ordered.node, verdict, stage, said.done, said.total, reason)
 
 
-def is_proved(ordered: Ordered, said: NodeUpdate) -> bool:
-    """Whether the node proved, for this order, that it runs what it shall."""
+def is_proved(ordered: Ordered, said: NodeUpdate, base: bytes = b"") -> bool:
+    """Whether the node proved, for this order, that it runs what it shall, on the base image `base` if that is given.
+
+    A node with one partition takes no base image, and proves none.
+    """
     proved = said.proved
-    return proved is not None and proved.nonce == ordered.nonce and proved.manifest == ordered.manifest
+    if proved is None or (proved.nonce, proved.manifest) != (ordered.nonce, ordered.manifest):
+        return False
+    return not base or proved.base in (b"", base)
 
 
 def describe(one: Progress) -> str:
@@ -215,10 +220,13 @@ def watch(
 ) -> list[Progress]:
     """How the orders stand when all have ended, or after `timeout_s`. `tell` hears of each as it changes."""
     told: dict[str, Progress] = {}
+    found = {release: store.releases.find(release) for release in {one.release for one in orders.values()}}
+    bases = {release: row.base for release, row in found.items() if row}
 
     def look() -> list[Progress]:
         said = store.campaigns.updates(list(orders))
-        found = [progress(one, said.get(node), int(time.time())) for node, one in orders.items()]
+        now_s = int(time.time())
+        found = [progress(one, said.get(node), now_s, bases.get(one.release, b"")) for node, one in orders.items()]
         for one in found:
             if told.get(one.node) != one:
                 told[one.node] = one

@@ -157,6 +157,11 @@ class _Names:
         rows = store.releases.all()
         self._names = {row.manifest: row.id for row in rows}
         self._bases = {row.base: row for row in rows if row.base}
+        self._brought = {row.digest: row.base for row in rows}
+
+    def base(self, release: bytes) -> bytes:
+        """The digest of the base image that comes with a release, or b""."""
+        return self._brought.get(release, b"")
 
     def of(self, manifest: bytes) -> str | None:
         """The name; None when nobody knows what runs."""
@@ -291,7 +296,7 @@ def _update(ordered: "Ordered | None", said: "NodeUpdate | None", names: _Names,
     known = {"root": said.root, "floor": said.floor, "other_slot": names.of(said.spare)} if said else {}
     if ordered is None:
         return known
-    now = progress(ordered, said, now_s)
+    now = progress(ordered, said, now_s, names.base(ordered.release))
     return {
         "order": ordered.counter,
         "action": _action(ordered.action),

@@ -223,6 +223,23 @@ def test_only_a_proof_for_this_order_is_the_end(desk: Desk) -> None:
     assert stands(again, boot=BOOT_NUMBER + 2) == "proved"
 
 
+def test_a_proof_on_another_base_image_is_none(desk: Desk) -> None:
+    release = desk.trusted.publish(desk.store, "air", "1.5.0", 15, program("1.5.0"), base=b"image")
+    assert release.base
+    rows = {
+        "another": (b"\1" * 32, "confirmed"),
+        "the one of the release": (release.base, "proved"),
+        "none": (b"", "proved"),
+    }
+    for at, (sentence, (base, stage)) in enumerate(rows.items()):
+        orders = desk.order(Wish(INSTALL, release))
+        made = desk.proof(orders["air-1"], base=base, boot=BOOT_NUMBER + at)
+        desk.say(at_s=NOW_S + at, counter=orders["air-1"].counter, stage=update.CONFIRMED, proof=made)
+        said = desk.store.campaigns.updates()["air-1"]
+        assert campaigns.progress(orders["air-1"], said, NOW_S, release.base).stage == stage, sentence
+        assert [one.stage for one in campaigns.watch(desk.store, orders, 0, lambda one: None)] == [stage], sentence
+
+
 @pytest.mark.parametrize(("stage", "verdict"), [(update.STOPPED, Verdict.DONE), (update.TRIAL, Verdict.OPEN)])
 def test_a_stop_is_done_when_nothing_goes_on(desk: Desk, stage: int, verdict: Verdict) -> None:
     order = desk.order(Wish(STOP))["air-1"]

@@ -263,8 +263,10 @@ class Updater:
 
     def _take(self, found: Campaign, name: bytes) -> None:
         """This is what the node does from now on."""
-        self.keep()  # it may have been confirmed while the campaign was judged
-        node, old = self.node, self.record
+        node = self.node
+        self.keep()  # it may have been confirmed while the campaign was judged: so it is said
+        self._tell()
+        old = self.record
         stage = old.stage
         if stage == WAITING:  # before the record: if the power fails in between, the broker says the campaign again
             self.unpoint()
