@@ -73,16 +73,21 @@ def _blind(beats: Mapping[str, Sequence[int]], begin_s: int, end_s: int) -> list
 def _twin(node: str, times: Sequence[int], begin_s: int, end_s: int, blind: Sequence[Span], answer_ms: int) -> Twin:
     heard = [time for time in times if begin_s <= time < end_s]
     period = _period(heard)
-    spans: list[list[int]] = []
+    spans: list[Span] = []
+    first = last = heard[0] if heard else 0
     missing = 0
     for time in heard:
-        silent = 0 if not spans else time - spans[-1][1] - _overlap(blind, spans[-1][1], time)
-        if spans and silent <= _AWAY * period:
-            missing += max(0, (silent + period // 2) // period - 1)
-            spans[-1][1] = time
-        else:
-            spans.append([time, time])
-    found = [(max(begin, begin_s) - begin_s, min(end + period, end_s) - begin_s) for begin, end in spans]
+        silent = time - last
+        if silent >= period + period // 2:  # few are
+            silent -= _overlap(blind, last, time)
+            if silent > _AWAY * period:
+                spans.append((first, last))
+                first = time
+            else:
+                missing += max(0, (silent + period // 2) // period - 1)
+        last = time
+    spans += [(first, last)] if heard else []
+    found = [(begin - begin_s, min(end + period, end_s) - begin_s) for begin, end in spans]
     return Twin(node, _whole(found, end_s - begin_s, period), 1000 * missing // (missing + len(heard) or 1), answer_ms)
 
 
