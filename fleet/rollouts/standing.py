@@ -14,6 +14,7 @@ from protocol.refusal_texts import text as refusal_text
 
 BAD = (Stage.REVERTED, Stage.FAILED, Stage.TIMED_OUT, Stage.DARK, Stage.REJECTED)  # the worst first
 OVER = (Phase.FINISHED, Phase.ABORTED)
+_FIRST_S = 5  # after its start, until the service has looked at who is online
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def _waits(
         return []
     if head.phase is Phase.ABORTED:
         return _in_flight(waves, by_wave)
-    return [*_in_flight(waves, by_wave), *_queued(plan, head, by_wave), *_gate(plan, head, waves, now_s)]
+    return [*_in_flight(waves, by_wave), *_queued(plan, head, by_wave, now_s), *_gate(plan, head, waves, now_s)]
 
 
 def _in_flight(waves: Sequence[WaveStanding], by_wave: Sequence[Sequence[Execution]]) -> list[Wait]:
@@ -198,16 +199,20 @@ def _in_flight(waves: Sequence[WaveStanding], by_wave: Sequence[Sequence[Executi
     if not count:
         return []
     last = max(one.deadline_s for found in by_wave for one in found if one.stage in IN_FLIGHT)
-    return [Wait(f"{count} {'node' if count == 1 else 'nodes'} under way", last)]
+    return [Wait(f"{_many(count)} under way", last)]
 
 
-def _queued(plan: Plan, head: Rollout, by_wave: Sequence[Sequence[Execution]]) -> list[Wait]:
+def _queued(plan: Plan, head: Rollout, by_wave: Sequence[Sequence[Execution]], now_s: int) -> list[Wait]:
     queued = [one for found in by_wave[: head.wave + 1] for one in found if one.stage is Stage.QUEUED]
-    away = sum(not one.online for one in queued)
+    is_fresh = now_s < head.started_s + _FIRST_S
+    away = 0 if is_fresh else sum(not one.online for one in queued)
     there = len(queued) - away
-    ends = head.started_s + plan.expires_s
-    found = [Wait(f"{there} {'node' if there == 1 else 'nodes'} to be ordered")] if there else []
-    return found + ([Wait(f"{away} {'node that is' if away == 1 else 'nodes that are'} offline", ends)] if away else [])
+    found = [Wait(f"{_many(there)} to be ordered")] if there else []
+    return [*found, Wait(f"{_many(away)} offline", head.started_s + plan.expires_s)] if away else found
+
+
+def _many(count: int) -> str:
+    return f"{count} node{'' if count == 1 else 's'}"
 
 
 def _gate(plan: Plan, head: Rollout, waves: Sequence[WaveStanding], now_s: int) -> list[Wait]:
