@@ -16,11 +16,14 @@ from rich.console import Console
 
 from fleet.errors import FleetError
 from tools.demo import plan
+from tools.demo.commands import CommandError
 from tools.demo.show import Options, Show
 from tools.testbed.service import ServiceError
 from tools.virtual_board.client import BoardError
 from tools.virtual_board.launch import BoardDiedError
 
+_ROLLOUTS = ("good_release_proved", "bad_release_exposed", "bad_release_halted_s")
+TOLD = ("nodes", "records", "lost", "duplicates", "first_record_s", *_ROLLOUTS)
 FAILED = 1
 USAGE = 2
 INTERRUPTED = 130
@@ -34,7 +37,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--nodes", type=_positive, default=6, metavar="N", help="how many (6); every third is a light")
     parser.add_argument(
-        "--once", action="store_true", help="end when every node has reported and nothing is on its way"
+        "--once",
+        action="store_true",
+        help="end when a good release is everywhere and a bad one halted, and nothing is on its way",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary there")
     parser.add_argument("--rate", type=float, metavar="X", help="how fast time runs (60; less with many nodes)")
@@ -85,14 +90,14 @@ def _console() -> Console:
 def _carry_out(show: Show, asked: argparse.Namespace) -> int:
     try:
         result = asyncio.run(_until_signal(show))
-    except (ServiceError, BoardError, BoardDiedError, FleetError, FileNotFoundError) as error:
+    except (CommandError, ServiceError, BoardError, BoardDiedError, FleetError, FileNotFoundError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return FAILED
     if result is None:
         return INTERRUPTED if asked.once else 0
     if asked.json:
         asked.json.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps({key: result[key] for key in ("nodes", "records", "lost", "duplicates", "first_record_s")}))
+    print(json.dumps({key: result[key] for key in TOLD}))
     if result["problem"]:
         print(f"Error: {result['problem']}", file=sys.stderr)
         return FAILED

@@ -9,6 +9,8 @@ SERVICE_KB = 500_000  # of broker, service and this program, 210 MB, and of six 
 RATE = 60.0  # a minute per second
 WORK = 600.0  # nodes times rate that a small computer keeps up with
 LIGHT_EVERY = 3  # one node of three is a street light
+MORNING_S = 7 * 3600 + 40 * 60  # of the UTC day: lamps are off for hours, and one that is lit does not restart
+_DAY_S = 86400
 _MEMINFO = Path("/proc/meminfo")
 
 
@@ -30,6 +32,12 @@ def seats(count: int, seed: int) -> list[Seat]:
 def rate_for(count: int) -> float:
     """How fast time runs unless somebody says otherwise: RATE, and less for many nodes."""
     return max(1.0, min(RATE, WORK // count))
+
+
+def begin_s(now_s: float, head_start_s: float) -> float:
+    """When the nodes begin: on a morning, at least `head_start_s` before now, so that fast time stays in the past."""
+    latest = now_s - head_start_s - MORNING_S
+    return latest - latest % _DAY_S + MORNING_S
 
 
 def check_memory(count: int, meminfo: Path = _MEMINFO) -> None:

@@ -3,27 +3,29 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console as Screen
-from rich.live import Live
+from rich.console import Console as Terminal
 
 from fleet.store import Store
-from tools.demo import table
+from tools.demo import plan, rollouts, table
+from tools.demo.screen import Screen
+from tools.demo.story import Story
 from tools.demo.summary import summary
 from tools.switchboard import WorldClock
 from tools.testbed import Account, Testbed
 from tools.testbed.bed import broker_log
 from tools.testbed.console import Console
 from tools.testbed.node import Seat
+from tools.testbed.press import Press
 
+_WORDS = ("node list", "node command ping air-1", "node config set air-1 batch=1", "data show")
 REFRESH_S = 0.5
-PLAIN_S = 5.0  # between two lines off a terminal
 MINUTE_S = 60
+WAITS = 6  # things that are waited for, each with patience
 
 
 @dataclass(frozen=True)
@@ -38,88 +40,72 @@ class Options:
 
     @property
     def patience_s(self) -> float:
-        """How long every node may take to report, with `once`: a light node needs 20 of its minutes."""
-        return 60.0 + 30 * MINUTE_S / self.rate
+        """How long one thing may take: a light node needs 20 of its minutes to report, a canary some more."""
+        return 60.0 + 60 * MINUTE_S / self.rate
 
     @property
     def head_start_s(self) -> float:
-        """How far in the past the nodes begin, so that fast time does not run into the future."""
-        return (self.rate - 1) * (2 * self.patience_s if self.once else MINUTE_S)
+        """How far in the past the nodes begin at least, so that fast time does not run into the future."""
+        return (self.rate - 1) * WAITS * self.patience_s
 
 
 class Show:
     """One demonstration. `run` gives the summary; `problem` of it is empty when everything went well."""
 
-    def __init__(self, options: Options, console: Screen) -> None:
+    def __init__(self, options: Options, terminal: Terminal) -> None:
         self._options = options
-        self._console = console
+        self._screen = Screen(terminal)
         self._began = time.monotonic()
         self._first_s: float | None = None
-        self._printed = 0.0
 
     async def run(self) -> dict[str, Any]:
         """Set up, show until the end, take everything down."""
-        options = self._options
-        say = self._console.print
+        options, say = self._options, self._screen.say
         say(f"Setting up broker and service, flashing {len(options.seats)} virtual boards in {options.directory} ...")
-        world = WorldClock(time.time() - options.head_start_s, options.rate)
+        world = WorldClock(plan.begin_s(time.time(), options.head_start_s), options.rate)
+        press = options.directory / "press"
         async with AsyncExitStack() as stack:
-            bed = await stack.enter_async_context(Testbed(options.directory, options.seats, world))
+            testbed = Testbed(options.directory, options.seats, world, found=Press(press).found)
+            bed = await stack.enter_async_context(testbed)
             store = stack.enter_context(Store.open(bed.config.store_url))
             await bed.power_on()
             await stack.enter_async_context(Console(bed))
             for line in where(bed, options):
-                say(line, highlight=False, soft_wrap=True)
-            account = await self._watch(bed, store)
-            return summary(bed, store, account, self._first_s, time.monotonic() - self._began)
+                say(line)
+            stack.enter_context(self._screen)
+            story = Story(bed, store, say, options.patience_s)
+            drawing = asyncio.create_task(self._draw(bed, store))
+            try:
+                account = await self._tell(story, press, bed)
+            finally:
+                drawing.cancel()
+                with suppress(asyncio.CancelledError):
+                    await drawing
+            self._look(bed, store)
+            return summary(bed, store, account, story.told, self._first_s, time.monotonic() - self._began)
 
-    async def _watch(self, bed: Testbed, store: Store) -> Account:
-        with ExitStack() as screen:
-            live = None
-            if self._console.is_terminal:
-                live = screen.enter_context(Live(console=self._console, auto_refresh=False))
-            show = self._on_screen(live) if live else self._as_lines
-
-            def look() -> Account:
-                account = bed.account()
-                if self._first_s is None and account.records:
-                    self._first_s = time.monotonic() - self._began
-                show(table.lines(store, account.records), account, bed)
-                return account
-
-            return await (self._once(bed, look) if self._options.once else self._for_ever(bed, look))
-
-    async def _for_ever(self, bed: Testbed, look: Callable[[], Account]) -> Account:
-        """Until somebody cancels it. The nodes began in the past; once they are here they live in real time."""
-        while True:
-            look()
-            if self._options.rate > 1 and bed.world.rate > 1 and bed.world.utc_s() >= time.time():
+    async def _tell(self, story: Story, press: Path, bed: Testbed) -> Account:
+        """The whole story; then, unless that was all, until somebody cancels it: what began in the past goes on in real
+        time once it is here."""
+        await story.tell(press)
+        while not self._options.once:
+            if bed.world.rate > 1 and bed.world.utc_s() >= time.time():
                 await bed.set_rate(1)
             await asyncio.sleep(REFRESH_S)
+        return await story.settled()
 
-    async def _once(self, bed: Testbed, look: Callable[[], Account]) -> Account:
-        """Until every node has reported and what they made by then is stored."""
-        end = time.monotonic() + self._options.patience_s
-        while len(look().records) < len(bed.seats) and time.monotonic() < end:
+    async def _draw(self, bed: Testbed, store: Store) -> None:
+        while True:
+            self._look(bed, store)
             await asyncio.sleep(REFRESH_S)
-        made = bed.made()
-        end = time.monotonic() + self._options.patience_s
-        while bed.account(made).lost and time.monotonic() < end:
-            look()
-            await asyncio.sleep(REFRESH_S)
-        look()
-        return bed.account(made)
 
-    def _on_screen(self, live: Live) -> Callable[[list[table.Line], Account, Testbed], None]:
-        def show(rows: list[table.Line], account: Account, bed: Testbed) -> None:
-            live.update(table.render(rows, headline(account, bed)), refresh=True)
-
-        return show
-
-    def _as_lines(self, rows: list[table.Line], account: Account, bed: Testbed) -> None:
-        if time.monotonic() - self._printed >= PLAIN_S:
-            self._printed = time.monotonic()
-            self._console.print(f"{headline(account, bed)}; {table.plain(rows)}", highlight=False, soft_wrap=True)
+    def _look(self, bed: Testbed, store: Store) -> None:
+        account = bed.account()
+        if self._first_s is None and account.records:
+            self._first_s = time.monotonic() - self._began
+        now = rollouts.look(store)
+        rows = table.lines(store, account.records, now.words)
+        self._screen.draw(rows, [line for line in (headline(account, bed), now.headline) if line])
 
 
 def headline(account: Account, bed: Testbed) -> str:
@@ -141,7 +127,7 @@ def where(bed: Testbed, options: Options) -> list[str]:
     if not options.once:
         rows.append("Try in another terminal, in this directory:")
         rows.append(f"  export PATH={Path(sys.executable).parent}:$PATH FLEET_DIR={bed.fleet_dir}")
-        words = ("node list", "node command ping air-1", "node config set air-1 batch=1", "data show")
+        words = ("rollout status", "rollout watch", "node explain air-2", "rollout evidence", *_WORDS)
         rows += [f"  fleet {word}" for word in words]
         rows.append(f"  python -m tools.switchboard {options.directory} kill broker")
         end = "Ctrl-C ends everything." if options.kept else "Ctrl-C ends everything and removes that directory."

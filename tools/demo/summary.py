@@ -9,21 +9,26 @@ from fleet.broker import binary
 from fleet.store import Store
 from protocol import events
 from protocol.messages import Boot
+from tools.demo.story import Told
 from tools.testbed import Account, Testbed
 
 PACKAGES = ("cbor2", "paho-mqtt", "sqlalchemy")
 
 
 def summary(
-    bed: Testbed, store: Store, account: Account, first_record_s: float | None, seconds: float
+    bed: Testbed, store: Store, account: Account, told: Told, first_record_s: float | None, seconds: float
 ) -> dict[str, Any]:
-    """The result; `problem` is empty when every node reported, nothing is lost and nothing is there twice."""
+    """The result; `problem` is empty when every node reported, nothing is lost or there twice, and releases did as they
+    should."""
     return {
         "nodes": len(account.records),
         "records": sum(account.records.values()),
         "lost": len(account.lost),
         "duplicates": account.duplicates,
         "first_record_s": None if first_record_s is None else round(first_record_s, 1),
+        "good_release_proved": told.good_release_proved,
+        "bad_release_exposed": told.bad_release_exposed,
+        "bad_release_halted_s": told.bad_release_halted_s,
         "flashed": sum(node.flashed is not None for node in bed.nodes.values()),
         "esptool": version("esptool"),
         "broker": f"nats-server {binary.find(os.environ.get('FLEET_NATS_SERVER')).version}",
@@ -37,7 +42,7 @@ def summary(
         "rate": bed.world.rate,
         "seconds": round(seconds, 1),
         "records_by_node": {seat.node: account.records.get(seat.node, 0) for seat in bed.seats},
-        "problem": problem(bed, account),
+        "problem": problem(bed, account) or told.problem,
     }
 
 

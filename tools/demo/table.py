@@ -1,6 +1,6 @@
-"""What the demonstration shows: one row per node, and one line about all of them."""
+"""What the demonstration shows: one row per node, and a few lines about all of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,10 +13,11 @@ from fleet.store import Store
 from protocol import channels, registry
 
 SHOWN = {
-    "air": (channels.PM25, channels.CO2, channels.T_AMB),
-    "light": (channels.LEVEL_ACTUAL, channels.P_ACTIVE, channels.V),
+    "air": (channels.PM25,),
+    "light": (channels.LEVEL_ACTUAL,),
 }
-_NAMES = {channels.T_AMB: "T", channels.LEVEL_ACTUAL: "level", channels.P_ACTIVE: "P", channels.V: "U"}
+_NAMES = {channels.LEVEL_ACTUAL: "level"}
+_COLOURS = {"proved": "green", "back": "green", "on trial": "yellow", "reverted": "red", "failed": "red"}
 _UNITS = {"Cel": "°C", "ug/m3": "µg/m³", "[ppm]": "ppm"}
 
 
@@ -27,7 +28,8 @@ class Line:
     node: str
     kind: str
     online: bool | None  # None: it said nothing yet
-    boot: int
+    runs: str  # version of its program
+    rollout: str  # how far the newest is that it takes part in
     records: int
     newest_s: int | None  # UTC of the newest record
     values: Mapping[int, Reading]
@@ -59,8 +61,8 @@ def value_text(reading: Reading) -> str:
     return f"{name} {reading.mean / channel.per:.{digits}f} {_UNITS.get(channel.ucum, channel.ucum)}"
 
 
-def lines(store: Store, counts: Mapping[str, int]) -> list[Line]:
-    """One line per node of the fleet; `counts` are the records of each."""
+def lines(store: Store, counts: Mapping[str, int], rollouts: Mapping[str, str]) -> list[Line]:
+    """One line per node of the fleet; `counts` are the records of each, `rollouts` how far it is."""
     latest: dict[str, dict[int, Reading]] = {}
     for reading in store.readings.latest():
         latest.setdefault(reading.node, {})[reading.channel] = reading
@@ -73,7 +75,8 @@ def lines(store: Store, counts: Mapping[str, int]) -> list[Line]:
                 view.node.id,
                 view.node.kind.value,
                 state.online if state else None,
-                state.boot if state else 0,
+                state.firmware if state else "",
+                rollouts.get(view.node.id, ""),
                 counts.get(view.node.id, 0),
                 max((reading.t_s for reading in values.values()), default=None),
                 values,
@@ -82,15 +85,16 @@ def lines(store: Store, counts: Mapping[str, int]) -> list[Line]:
     return sorted(found, key=lambda line: (line.kind, len(line.node), line.node))
 
 
-def render(rows: Iterable[Line], headline: str) -> Group:
-    """The headline and the live table; both fit 80 columns."""
+def render(rows: Iterable[Line], headlines: Sequence[str]) -> Group:
+    """The headlines and the live table; all fit 80 columns."""
     table = Table(box=None, pad_edge=False)
-    for name, right in (("NODE", False), ("STATE", False), ("RECORDS", True), ("UTC", False), ("NEWEST RECORD", False)):
-        table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    for name in ("NODE", "STATE", "RUNS", "ROLLOUT", "RECORDS", "UTC", "NEWEST RECORD"):
+        table.add_column(name, justify="right" if name == "RECORDS" else "left", no_wrap=True)
     for row in rows:
         colour = {"online": "green", "offline": "red", "starts": "yellow"}[row.state]
-        table.add_row(row.node, f"[{colour}]{row.state}[/]", str(row.records), row.newest, row.text)
-    return Group(Text(headline), table)
+        rollout = Text(row.rollout, style=_COLOURS.get(row.rollout, ""))
+        table.add_row(row.node, f"[{colour}]{row.state}[/]", row.runs, rollout, str(row.records), row.newest, row.text)
+    return Group(*map(Text, headlines), table)
 
 
 def plain(rows: Iterable[Line]) -> str:

@@ -38,12 +38,14 @@ def fleet(*words: str | Path) -> Any:
 
 
 class Press:
-    """Keys of the roles root, build and bench in `directory`, and what was built with them. Nodes need both."""
+    """Keys of the roles root, build and bench in `directory`, and what was built with them. Nodes need both.
 
-    def __init__(self, directory: Path) -> None:
+    `fleet_dir` is a fleet that another press has found; else `found` is for this one to call."""
+
+    def __init__(self, directory: Path, fleet_dir: Path | None = None) -> None:
         self._directory = directory
         self._keys = directory / "keys"
-        self._fleet: tuple[str, str] = ("--fleet", "")
+        self._fleet: tuple[str, str] = ("--fleet", str(fleet_dir or ""))
         self._sequence = 100
 
     def found(self, config: Config) -> None:
