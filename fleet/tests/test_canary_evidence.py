@@ -13,10 +13,10 @@ from fleet.cli.output import Output
 from fleet.cli.rollout_evidence import EVIDENCE, MEASURES, _card, measures
 from fleet.config import load
 from fleet.model import Kind, Node
-from fleet.rollout.canary import judge, rejudge
+from fleet.rollout.canary import Track, judge, rejudge
 from fleet.rollout.model import Execution, Rollout, Stage, State, Verdict
 from fleet.rollout.plan import Goal, Judging, Member, Plan, Target
-from fleet.rollouts.evidence import judge_wave
+from fleet.rollouts.evidence import Watch, judge_wave
 from fleet.store import Store
 from fleet.tests import canary_rig as rig
 from fleet.tests.canary_rig import Street
@@ -159,6 +159,31 @@ def test_settings_count_from_the_proof_by_what_had_arrived(feed: Feed) -> None:
     found = judge_wave(feed.store, replace(PLAN, goal=Goal.CONFIG, targets=()), members, before, now_s=0)
     switch_s = found.packet["tables"]["air"]["nodes"]["air-1"]["switch_s"]
     assert SWITCH_S - 50 * 60 <= switch_s <= SWITCH_S + 15 * 60
+
+
+def test_whoever_asks_every_second_has_it_read_only_when_somebody_told_of_another_window(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(feed)
+    read = []
+    tracks = feed.store.telemetry.tracks
+
+    def noted(nodes: Sequence[str], from_s: int, until_s: int) -> list[Track]:
+        read.append(nodes)
+        return tracks(nodes, from_s, until_s)
+
+    monkeypatch.setattr(feed.store.telemetry, "tracks", noted)
+    watch = Watch(feed.store)
+    members, before = state(ONE)
+    first = watch.judge(PLAN, members, before, now_s=0)
+    once = len(read)
+    assert watch.judge(PLAN, members, before, now_s=1) is first
+    assert len(read) == once
+    body = Record(900, SWITCH_S + 40 * 300, TQ_NTP_HOUR, {c.PM25: Sample(90)}).encode()
+    feed.tele(NODES[1], body, boot=BOOT_OLD, at_s=arrival(SWITCH_S + 40 * 300))
+    watch.judge(PLAN, members, before, now_s=2)
+    assert len(read) == 2 * once
+    assert watch.judge(PLAN, members, before, now_s=60) is not first
 
 
 def test_who_has_not_begun_holds(feed: Feed) -> None:
