@@ -1,89 +1,27 @@
 """Planning: who takes part, who does not and why, what it costs, and when a plan is not what it was."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fleet.config import Config
 from fleet.errors import NotAllowedError, NotFoundError, UsageError
-from fleet.ingest.sorter import Sorter
 from fleet.model import Kind, Standing
-from fleet.provision import Provisioner, Request
 from fleet.releases.archive import Archive
 from fleet.rollout import draft
 from fleet.rollout.draft import PlanError
-from fleet.rollout.model import Command, Verb
 from fleet.rollout.plan import Mode, Overlap
-from fleet.rollouts import cost, places, planning, starting
-from fleet.rollouts.planning import Planned
+from fleet.rollouts import cost, places, planning
 from fleet.selection import SelectionError
-from fleet.store import Store
-from fleet.store.releases import Published
-from fleet.tests.cli_rig import make_fleet
-from fleet.tests.store_rig import delivery
-from fleet.tests.update_rig import Trusted, program
+from fleet.tests.plan_rig import AIR, LAMPS, NOW_S, Desk, opened, start
 from protocol import update
-from protocol.messages import State
-from protocol.update import Status
-
-NOW_S = 1_800_000_000
-AIR = ("air-1", "air-2", "air-3", "air-4")
-LAMPS = ("light-1", "light-2")
-TAGS = {
-    "air-1": {"site": "mitte", "district": "m1"},
-    "air-2": {"site": "mitte"},
-    "light-1": {"site": "mitte", "lat": "52.5163", "lon": "13.3777"},
-    "light-2": {"site": "mitte", "lat": "52.5164", "lon": "13.3777"},
-}
-
-
-@dataclass
-class Desk:
-    """A fleet of four stations and two lamps, all on 1.4.0, and no service."""
-
-    config: Config
-    store: Store
-    trusted: Trusted
-    releases: dict[str, Published] = field(default_factory=dict)
-
-    def publish(self, product: str, version: str, sequence: int, **more: Any) -> Published:
-        found = self.trusted.publish(self.store, product, version, sequence, program(version), **more)
-        self.releases[found.id] = found
-        return found
-
-    def say(self, node: str, runs: str = "", version: str = "", at_s: int = NOW_S, **status: Any) -> None:
-        manifest = self.releases[runs].manifest if runs else b"\7" * 32
-        state = State(online=True, boot=1, manifest=manifest, firmware=version or runs.partition("-")[2], slot="a")
-        told = Status(boot=1, t=at_s, **{"root": 1, "stage": update.IDLE, **status})
-        intake = self.store.intake()
-        rows = [delivery(node, "state", state.encode(), at_s), delivery(node, "ota", told.encode(), at_s)]
-        intake.write(Sorter(self.store.nodes.keys, lambda *_: False).sort(rows))
-        intake.close()
-
-    def plan(self, **tree: Any) -> Planned:
-        given = tree if "goal" in tree else {"releases": ["air-1.5.0"], **tree}
-        return planning.plan(self.store, self.config, draft.parse(given), NOW_S)
-
-    def skipped(self, **tree: Any) -> Mapping[str, str]:
-        return {one.node: one.reason for one in self.plan(**tree).skipped}
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    config = make_fleet(tmp_path / "fleet")
-    with Store.open(config.store_url) as store:
-        wanted = [*((name, Kind.AIR) for name in AIR), *((name, Kind.LIGHT) for name in LAMPS)]
-        requests = [Request(name, kind, "esp32", tags=TAGS.get(name, {})) for name, kind in wanted]
-        Provisioner(config, store.nodes).provision(*requests)
-        found = Desk(config, store, Trusted(config))
-        for product in ("air", "light"):
-            for at, version in enumerate(("1.4.0", "1.5.0")):
-                found.publish(product, version, 10 + at)
-        for name, kind in wanted:
-            found.say(name, f"{kind}-1.4.0")
+    with opened(tmp_path) as found:
         yield found
 
 
@@ -272,12 +210,6 @@ def test_a_node_that_was_away_for_a_day_is_no_canary(desk: Desk) -> None:
     assert first not in found.nodes_of(0)
 
 
-def start(desk: Desk, planned: Planned) -> int:
-    view = starting.keep(desk.store, planned, "ops@desk", "", NOW_S)
-    starting.start(desk.store, desk.config, view, "ops@desk", "", NOW_S, planned)
-    return view.id
-
-
 def test_nodes_of_an_open_rollout_are_refused_or_ordered_by_rule(desk: Desk) -> None:
     number = start(desk, desk.plan(where="site=mitte and kind=air"))
     found = desk.plan()
@@ -296,63 +228,6 @@ def test_nodes_that_match_later_join_the_last_wave(desk: Desk) -> None:
     desk.store.nodes.set_tags("air-4", lambda tags: {**tags, "site": "mitte"})
     [one] = planning.joiners(desk.store, desk.config, found.plan, found.members.keys(), NOW_S)
     assert (one.node, one.wave) == ("air-4", 1)
-
-
-class TestApproval:
-    """A fleet that demands two."""
-
-    @pytest.fixture
-    def strict(self, desk: Desk) -> Desk:
-        desk.config = replace(desk.config, rollouts=replace(desk.config.rollouts, approvals=2))
-        return desk
-
-    def approve(self, desk: Desk, number: int, actor: str) -> None:
-        view = desk.store.rollouts.get(number)
-        starting.approve(desk.store, desk.config, view, Command(Verb.APPROVE, actor), NOW_S)
-
-    def test_it_starts_with_as_many_as_it_needs_and_not_before(self, strict: Desk) -> None:
-        view = starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S)
-        for actor in ("ann@desk", "bob@desk"):
-            with pytest.raises(NotAllowedError, match="waits for"):
-                starting.start(strict.store, strict.config, strict.store.rollouts.get(view.id), "ops@desk", "", NOW_S)
-            self.approve(strict, view.id, actor)
-        starting.start(strict.store, strict.config, strict.store.rollouts.get(view.id), "ops@desk", "", NOW_S)
-        assert strict.store.rollouts.get(view.id).head.phase == "running"
-
-    def test_the_author_does_not_approve_and_nobody_does_twice(self, strict: Desk) -> None:
-        view = starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S)
-        with pytest.raises(NotAllowedError, match="made this plan"):
-            self.approve(strict, view.id, "ops@desk")
-        self.approve(strict, view.id, "ann@desk")
-        with pytest.raises(NotAllowedError, match="has approved rollout"):
-            self.approve(strict, view.id, "ann@desk")
-
-    def test_any_edit_voids_it(self, strict: Desk) -> None:
-        view = starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S)
-        for actor in ("ann@desk", "bob@desk"):
-            self.approve(strict, view.id, actor)
-        edited = starting.keep(strict.store, strict.plan(gate={"soak": "1s"}), "ops@desk", "", NOW_S)
-        assert edited.id != view.id
-        with pytest.raises(NotAllowedError, match="waits for 2 approvals"):
-            starting.start(strict.store, strict.config, edited, "ops@desk", "", NOW_S)
-
-    def test_so_does_a_node_that_changes(self, strict: Desk) -> None:
-        view = starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S)
-        self.approve(strict, view.id, "ann@desk")
-        strict.say("air-2", version="1.4.9")
-        with pytest.raises(NotAllowedError, match="have changed since") as error:
-            self.approve(strict, view.id, "bob@desk")
-        assert error.value.cause == "1 of them: air-2"
-
-    def test_the_same_plan_is_the_same_rollout(self, strict: Desk) -> None:
-        first = starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S)
-        assert starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S + 60).id == first.id
-
-
-def test_a_name_that_was_used_gets_a_number(desk: Desk) -> None:
-    start(desk, desk.plan(nodes=["air-1"]))
-    view = starting.keep(desk.store, desk.plan(nodes=["air-2"]), "ops@desk", "", NOW_S)
-    assert view.name == "air-1.5.0-2"
 
 
 NEAR = {
