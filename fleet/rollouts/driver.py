@@ -33,12 +33,10 @@ Join = Callable[[Store, Config, Plan, Collection[str], int], Sequence[Member]]
 class Driver:
     """Call `tick` every second; for one thread."""
 
-    def __init__(
-        self, store: Store, config: Config, judge: Judge = evidence.judge_wave, join: Join = planning.joiners
-    ) -> None:
+    def __init__(self, store: Store, config: Config, judge: Judge | None = None, join: Join = planning.joiners) -> None:
         self._store = store
         self._config = config
-        self._judge = judge
+        self._judge = judge or evidence.Watch()
         self._join = join
         self._decider = Decider(store, config)
         self._mirror = Mirror(store)

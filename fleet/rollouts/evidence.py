@@ -16,7 +16,7 @@ from fleet.rollout.plan import Goal, Member, Plan
 from fleet.store import Store
 
 MOST = 19  # nodes of one product on either side: one alike is beyond 19 others once in 20 times (`score.OUTLIERS`)
-ANEW_S = 30  # after which the same is judged again: what is compared may have changed in a way that is not looked at
+ANEW_S = 60  # after which the same is judged again: what is compared may have changed in a way that is not looked at
 _NEW = frozenset({Stage.TRIAL, Stage.PROVED})
 _FOREVER_S = 1 << 40
 _REACH_S = (PAST + PRESENT + 4 * GUARD) * WINDOW_S
@@ -42,25 +42,25 @@ def judge_wave(store: Store, plan: Plan, members: Mapping[str, Member], state: S
 class Watch:
     """`judge_wave` for whoever asks every second: it reads again when some node has told of another window, at most."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self) -> None:
         self._last: dict[int, tuple[object, Judgement]] = {}  # by rollout: a cache, and nothing that must be kept
 
-    def judge(self, plan: Plan, members: Mapping[str, Member], state: State, now_s: int) -> Judgement:
+    def __call__(self, store: Store, plan: Plan, members: Mapping[str, Member], state: State, now_s: int) -> Judgement:
         """What `judge_wave` says, or said of the same windows."""
         head = state.rollout
-        key = head.wave, now_s // ANEW_S, self._told(members, state)
+        key = head.wave, now_s // ANEW_S, _told(store, members, state)
         last = self._last.get(head.id)
         if last is None or last[0] != key:
-            last = self._last[head.id] = key, judge_wave(self._store, plan, members, state, now_s)
+            last = self._last[head.id] = key, judge_wave(store, plan, members, state, now_s)
         return last[1]
 
-    def _told(self, members: Mapping[str, Member], state: State) -> object:
-        """Who has the new program, and the newest window of which they and those that wait have told."""
-        new = [(one.node, one.stage) for kind in Kind for one in _treated(members, state, kind)]
-        waiting = [node for node, one in state.executions.items() if one.stage is Stage.QUEUED][:MOST]
-        newest = self._store.telemetry.newest([*(node for node, _ in new), *waiting])
-        return tuple(new), max((ts // WINDOW_S for ts, _ in newest.values()), default=0)
+
+def _told(store: Store, members: Mapping[str, Member], state: State) -> object:
+    """Who has the new program, and the newest window of which they and those that wait have told."""
+    new = [(one.node, one.stage) for kind in Kind for one in _treated(members, state, kind)]
+    waiting = [node for node, one in state.executions.items() if one.stage is Stage.QUEUED][:MOST]
+    newest = store.telemetry.newest([*(node for node, _ in new), *waiting])
+    return tuple(new), max((ts // WINDOW_S for ts, _ in newest.values()), default=0)
 
 
 def _treated(members: Mapping[str, Member], state: State, kind: Kind) -> list[Execution]:

@@ -173,17 +173,17 @@ def test_whoever_asks_every_second_has_it_read_only_when_somebody_told_of_anothe
         return tracks(nodes, from_s, until_s)
 
     monkeypatch.setattr(feed.store.telemetry, "tracks", noted)
-    watch = Watch(feed.store)
+    watch = Watch()
     members, before = state(ONE)
-    first = watch.judge(PLAN, members, before, now_s=0)
+    first = watch(feed.store, PLAN, members, before, now_s=0)
     once = len(read)
-    assert watch.judge(PLAN, members, before, now_s=1) is first
+    assert watch(feed.store, PLAN, members, before, now_s=1) is first
     assert len(read) == once
     body = Record(900, SWITCH_S + 40 * 300, TQ_NTP_HOUR, {c.PM25: Sample(90)}).encode()
     feed.tele(NODES[1], body, boot=BOOT_OLD, at_s=arrival(SWITCH_S + 40 * 300))
-    watch.judge(PLAN, members, before, now_s=2)
+    watch(feed.store, PLAN, members, before, now_s=2)
     assert len(read) == 2 * once
-    assert watch.judge(PLAN, members, before, now_s=60) is not first
+    assert watch(feed.store, PLAN, members, before, now_s=90) is not first
 
 
 def test_who_has_not_begun_holds(feed: Feed) -> None:
