@@ -2,7 +2,16 @@
 
 import click
 
-from fleet.cli import rollout_evidence, rollout_operate, rollout_plan, rollout_start, rollout_status, rollout_watch
+from fleet.cli import (
+    rollout_evidence,
+    rollout_operate,
+    rollout_plan,
+    rollout_rehearse,
+    rollout_replay,
+    rollout_start,
+    rollout_status,
+    rollout_watch,
+)
 from fleet.cli.base import Group
 
 
@@ -12,6 +21,7 @@ def command() -> None:
 
 
 command.add_command(rollout_plan.command)
+command.add_command(rollout_rehearse.rehearse)
 command.add_command(rollout_start.start)
 command.add_command(rollout_start.approve)
 command.add_command(rollout_operate.pause)
@@ -24,4 +34,6 @@ command.add_command(rollout_operate.undo)
 command.add_command(rollout_status.status)
 command.add_command(rollout_watch.watch)
 command.add_command(rollout_evidence.evidence)
+command.add_command(rollout_replay.replay)
+command.add_command(rollout_replay.whatif)
 command.add_command(rollout_status.show_all)

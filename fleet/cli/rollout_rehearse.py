@@ -10,6 +10,7 @@ from fleet.cli import board_progress, human
 from fleet.cli.base import Command
 from fleet.cli.options import fleet_option, output_option
 from fleet.cli.output import Column, Output, View
+from fleet.cli.rollout_options import draft_of, plan_options
 from fleet.cli.session import opened
 from fleet.cli.types import Share
 from fleet.errors import UsageError
@@ -74,10 +75,10 @@ BROKEN = View(
     cls=Command,
     examples=(
         "fleet rollout rehearse air-1.5.0.toml",
-        "fleet rollout rehearse air-1.5.0.toml --breaks 1,5,20 --runs 50 --seed 7",
+        "fleet rollout rehearse --release air-1.5.0 --where 'site=mitte' --breaks 1,5,20 --runs 50",
     ),
 )
-@click.argument("plan", metavar="PLAN", type=click.Path(dir_okay=False, path_type=Path))
+@plan_options
 @click.option("--breaks", metavar="LIST", default="5,10,50", help="Percents of nodes that a bad release breaks.")
 @click.option("--flaky", type=Share(), default="1%", help="Attempts that fail by chance; default 1%.")
 @click.option("--runs", type=click.IntRange(1, 10_000), help="Runs of each release; default what takes a minute.")
@@ -85,7 +86,18 @@ BROKEN = View(
 @click.option("--days", type=click.IntRange(1, 90), default=7, help="How much of the past; default 7 at most.")
 @output_option
 @fleet_option
-def rehearse(plan: Path, breaks: str, out: Output, directory: Path, **options: Any) -> None:
+def rehearse(
+    words: tuple[str, ...],
+    where: str,
+    breaks: str,
+    flaky: int,
+    runs: int | None,
+    seed: int,
+    days: int,
+    out: Output,
+    directory: Path,
+    **options: Any,
+) -> None:
     """Try a plan on a twin of the fleet, made of the heartbeats that its nodes sent.
 
     Simulated nodes are there when the real ones were; the engine that decides is the real one. Shown is what a tenth,
@@ -94,10 +106,9 @@ def rehearse(plan: Path, breaks: str, out: Output, directory: Path, **options: A
     """
     from fleet.rollouts import rehearse as use_case
 
-    shares = _shares(breaks)
-    wish = use_case.Wish(shares, options["flaky"], options["runs"] or 0, options["seed"], options["days"])
+    wish = use_case.Wish(_shares(breaks), flaky, runs or 0, seed, days)
+    draft = draft_of(words, where, options)
     with opened(directory) as session, board_progress.shown([_PROGRESS], out) as bars:
-        draft = _draft(plan)
 
         def tell(done: int, total: int) -> None:
             if not out.plain:
@@ -132,19 +143,6 @@ def _shares(text: str) -> tuple[int, ...]:
     if not all(found):
         raise UsageError("--breaks: a release that breaks nobody is rehearsed anyway")
     return found
-
-
-def _draft(path: Path) -> Any:
-    from fleet.errors import NotFoundError
-    from fleet.rollout import draft
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise NotFoundError(
-            f"no plan {path}", cause=str(error), hint="`fleet rollout plan --save` writes one"
-        ) from error
-    return draft.load(text, str(path))
 
 
 def _card(found: "Rehearsed") -> dict[str, Any]:

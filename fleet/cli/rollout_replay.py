@@ -93,7 +93,9 @@ def _words(one: "Decision") -> str:
     ),
 )
 @click.argument("rollout", metavar="ROLLOUT")
-@click.option("--failure-ceiling", "failures", type=Share(), help="Failed nodes that halt, of those executed.")
+@click.option(
+    "--failure-ceiling", "--failures", "failures", type=Share(), help="Failed nodes that halt, of those executed."
+)
 @click.option("--failures-max", type=click.IntRange(0), help="Failed nodes that halt, however few were executed.")
 @click.option("--sample", type=click.IntRange(1), help="Executed nodes from which the ceiling counts.")
 @click.option("--success", type=Share(), help="Executed nodes that have to be proved.")

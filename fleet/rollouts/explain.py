@@ -5,7 +5,7 @@ orders that people gave, configurations, releases, and what the node last said.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet import campaigns, nodes, status
 from fleet.campaigns import Verdict
@@ -13,7 +13,7 @@ from fleet.model import NodeUpdate, Ordered, Standing
 from fleet.rollout import explain
 from fleet.rollout.advice import CODES, HOLDS, STAGES, WAIT
 from fleet.rollout.explain import Reason, moment, said
-from fleet.rollout.model import ENDED, Execution, Hold, Phase, Stage
+from fleet.rollout.model import ENDED, Execution, Hold, Phase, Stage, State
 from fleet.rollout.plan import Goal, Mode, Plan
 from fleet.rollout.unselected import failing
 from fleet.rollouts.deciding import Watched
@@ -141,11 +141,19 @@ def _rollouts(
     for rollout in waiting or [mine[0][0]]:
         own = watched.get(rollout.id) or Watched.load(store, rollout.id)
         seen = Others(store, mirror, list(watched.values()), now_s).seen(own)
-        reasons = explain.explain(own.plan, own.members, own.state, view.node.id, seen, now_s)
+        state = _now(own.state, view)
+        reasons = explain.explain(own.plan, own.members, state, view.node.id, seen, now_s)
         if own.phase is Phase.DRAFT:
-            reasons += _approval(own.state.rollout.approvals, approvals)
+            reasons[1:1] = _approval(state.rollout.approvals, approvals)
         moves = own.phase in _WAITING and own.state.executions[view.node.id].stage not in ENDED
         yield Part(_name(rollout), reasons, moves)
+
+
+def _now(state: State, view: NodeView) -> State:
+    """The state with the node's presence of now: a draft has heard of nobody yet."""
+    online = view.state is not None and view.state.online
+    one = replace(state.executions[view.node.id], online=online)
+    return State(state.rollout, {**state.executions, one.node: one})
 
 
 def _approval(given: Sequence[str], wanted: int) -> list[Reason]:
