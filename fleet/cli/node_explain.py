@@ -51,7 +51,7 @@ REASONS = View(
 @output_option
 @fleet_option
 def command(node: str, out: Output, directory: Path) -> None:
-    """Say why a node is not on the target, and when it is expected to move.
+    """Say why a node is not on the target, and when it moves.
 
     Every reason is listed, in the order in which it counts: the node itself, what it runs, each rollout that has it or
     leaves it out, orders outside rollouts, its configuration. JSON has a code for each that does not change.

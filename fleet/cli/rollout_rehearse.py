@@ -98,11 +98,12 @@ def rehearse(
     directory: Path,
     **options: Any,
 ) -> None:
-    """Try a plan on a twin of the fleet, made of the heartbeats that its nodes sent.
+    """Try a plan on a simulated twin of the fleet.
 
-    Simulated nodes are there when the real ones were; the engine that decides is the real one. Shown is what a tenth,
-    half and nine tenths of the runs stay below: how long it takes, how much is fetched; and for bad releases, how often
-    a gate catches one, in which wave, and after how many nodes. Nothing is changed, and no node hears of it.
+    The twin is made of the heartbeats that nodes sent: simulated nodes are there when the real ones were, and the
+    engine that decides is the real one. Shown is what a tenth, half and nine tenths of the runs stay below: how long
+    it takes, how much is fetched; and for bad releases, how often a gate catches one, in which wave, and after how
+    many nodes. Nothing is changed, and no node hears of it.
     """
     from fleet.rollouts import rehearse as use_case
 

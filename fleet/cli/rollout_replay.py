@@ -52,7 +52,7 @@ COURSES = View(
 @output_option
 @fleet_option
 def replay(rollout: str, quiet: bool, out: Output, directory: Path) -> None:
-    """Take every decision of a rollout again, from what the log says was seen.
+    """Take every decision of a rollout again from the log.
 
     Each has to come out with the same bytes, and each verdict of the telemetry has to follow from its evidence. The
     exit code is 7 when one does not, or when the chain of the log is broken; the first that differs is named.
@@ -109,10 +109,11 @@ def _words(one: "Decision") -> str:
 @output_option
 @fleet_option
 def whatif(rollout: str, out: Output, directory: Path, **options: int | None) -> None:
-    """Say when other gates would have halted a rollout, and how many nodes would have run the release by then.
+    """Say when other gates would have halted a rollout.
 
-    What nodes reported is taken from the log, and moves with their orders. Reports about orders that would not have
-    been made are ignored; nodes that the log never saw ordered stay out, for nobody knows what they would have done.
+    And how many nodes would have run the release by then. What nodes reported is taken from the log, and moves with
+    their orders. Reports about orders that would not have been made are ignored; nodes that the log never saw ordered
+    stay out, for nobody knows what they would have done.
     """
     from fleet.rollouts import history
 
