@@ -7,8 +7,8 @@ from importlib import resources
 from typing import Any
 
 from fleet.cli import evidence_plot
+from fleet.cli.evidence_terms import errors, progress, says
 from fleet.cli.output import iso, moment
-from fleet.cli.rollout_evidence import errors, progress, says
 from fleet.hil.report.html import Safe, el
 
 _TONES = {"promote": "t-passed", "halt": "t-failed", "hold": "t-infrastructure"}

@@ -8,6 +8,7 @@ import click
 
 from fleet.cli import human
 from fleet.cli.base import Command
+from fleet.cli.evidence_terms import errors, progress, says
 from fleet.cli.options import fleet_option, output_option
 from fleet.cli.output import Column, Output, View, moment
 from fleet.cli.session import opened
@@ -104,12 +105,6 @@ def _card(packet: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def errors(rules: Mapping[str, int]) -> str:
-    """The stated error rates, for people."""
-    false, missed = (f"{rules[name] / 10:g} %" for name in ("alpha", "beta"))
-    return f"a sound release is halted in {false} of cases at most, a worse one promoted in {missed}"
-
-
 def measures(packet: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """A row for each test, those that speak against the release first."""
     rows = [_measure(result) for result in packet["results"]]
@@ -141,23 +136,3 @@ def _share(away: int | None, effect: int) -> int | None:
 def _course(shares: Sequence[int | None]) -> str:
     """One character per window, full from the least effect that matters on; a gap where nothing is known."""
     return human.sparkline([0, *(None if share is None else min(share, 100) for share in shares), 100])[1:-1]
-
-
-def says(result: Mapping[str, Any]) -> str:
-    """One word for what a test has found."""
-    if result["halts"]:
-        return "worse"
-    if not result["seen"]:
-        return "-"
-    if result["unclear"] < result["need"]:
-        return "as good"
-    return "suspect" if progress(result["worse"], result["bound"]) else "open"
-
-
-def progress(worse: int, bound: int) -> int:
-    """How far evidence has come to where it halts, in %: by its logarithm, which grows evenly from window to window."""
-    from fleet.rollout.canary.capital import STAKE
-    from fleet.rollout.canary.metrics.base import octaves
-
-    gone = octaves(max(worse, 1)) - octaves(STAKE)
-    return min(100, max(0, gone * 100 // (octaves(bound) - octaves(STAKE))))
