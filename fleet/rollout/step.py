@@ -32,7 +32,7 @@ from fleet.rollout.plan import Goal, Member, Plan, Retries
 from fleet.rollout.report import applied, attempts, end_of, is_burst
 from fleet.rollout.situation import Situation, rank
 from fleet.rollout.transitions import Cause, moved
-from fleet.rollout.work import Work
+from fleet.rollout.work import Work, runs_new
 
 _GOING = (Phase.RUNNING, Phase.PAUSED)
 
@@ -100,7 +100,7 @@ def _hear(work: Work) -> None:
         if after is one:
             continue
         work.put(after)
-        if one.stage is Stage.PROVED and after.stage is Stage.REVERTED:
+        if runs_new(one) and not runs_new(after):
             work.head = replace(work.head, soak_s=0)
             work.reopen(f"{one.node} reverted after it was proved")
         if one.stage in IN_FLIGHT and after.stage in FAILURES and _is_flapping(work.plan.retries, one, work.now_s):

@@ -39,7 +39,7 @@ def decode(kind: type[T], data: bytes) -> T:
     """The value of that type in `data`; ValueError when there is none."""
     try:
         return cast(T, _of(kind).read(cbor2.loads(data)))
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+    except (cbor2.CBORDecodeError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"no {kind.__name__}: {error}") from error
 
 
