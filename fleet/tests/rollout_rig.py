@@ -53,6 +53,7 @@ class Node:
     spare: bytes = b""
     campaign: Campaign | None = None
     stage: int = update.IDLE
+    now_s: int = NOW_S
     epoch: Epoch | None = None
     seen: list[Campaign] = field(default_factory=list)  # every order that it took
     said: list[Told] = field(default_factory=list)
@@ -74,10 +75,11 @@ class Node:
                 if was == update.TRIAL:
                     self._swap()
                 code = refusals.U_STOPPED if update.IDLE < was <= update.TRIAL else 0
-                self.say(NOW_S, code=code)
+                self.say(self.now_s, code=code)
 
     def turn(self, now_s: int) -> None:
         """The next stage of what it was ordered."""
+        self.now_s = now_s
         if self.campaign is None or self.stage in update.FINAL:
             return
         if self.epoch is not None and self.campaign.group in self.epoch.halted:
