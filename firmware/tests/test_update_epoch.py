@@ -26,6 +26,7 @@ def test_what_a_node_says_when_an_epoch_comes():
         assert node.resident.ready is (row[1] == update.TRIAL), sentence
         node.hear(manager, manager.epoch(3, GROUP, number=1))
         assert len(node.statuses) == count + 1, "the same again is answered with nothing: " + sentence
+        assert node.slots.running == "b" if row[1] == update.CONFIRMED else node.start() == "a", sentence
 
 
 def test_one_that_comes_while_blocks_come_ends_the_download():
@@ -70,6 +71,28 @@ def test_what_is_unread_holds_the_restart_and_the_confirmation():
     node.work(manager, until=lambda node: judged.append((node.resident.due, node.status.stage)))
     assert (True, update.WAITING) not in judged[:-1], "nor while it is judged"
     assert not node.resident.unread
+
+
+def test_what_is_confirmed_while_the_word_is_judged_stays_and_is_said():
+    for stop in (False, True):
+        manager = Manager()
+        node = Node(manager)
+        in_session(node, manager, manager.campaign(manager.release(NEW), group=GROUP))
+        count = len(node.statuses)
+
+        def confirm(node):
+            if node.resident.judging and node.slots.on_trial:
+                node.resident.confirm()
+
+        if stop:
+            node.order(manager, manager.stop(), until=confirm)
+        else:
+            node.resident.halt(manager.epoch(GROUP))
+            node.work(manager, until=confirm)
+        assert node.slots.is_kept
+        assert not node.resident.ready
+        said = [status for status in node.statuses[count:] if status.stage == update.CONFIRMED]
+        assert said[0].proof.confirmed, "stop" if stop else "epoch"
 
 
 def test_an_epoch_that_does_not_concern_a_node_costs_no_write():

@@ -25,6 +25,7 @@ OPERATIONS = {
     "slot": "a new program is tried and confirmed, another is given up",
     "update": "a release is fetched, unpacked, tried, confirmed, and proved",
     "revert": "a release crashes on trial until the one before runs again",
+    "halt": "an epoch halts a release on trial: the one before runs again",
     "boots": "restarts of all kinds are numbered and counted",
     "time": "the floor of the time and the anchors of boots are kept",
     "commands": "commands are remembered, run and answered",

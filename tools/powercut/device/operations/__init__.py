@@ -6,7 +6,7 @@ from tools.powercut.device.operations.first import FirstBoot, Format
 from tools.powercut.device.operations.identity import Claim, Provisioning
 from tools.powercut.device.operations.operation import Operation
 from tools.powercut.device.operations.settings import Configuration
-from tools.powercut.device.operations.update import Revert, Update
+from tools.powercut.device.operations.update import Halt, Revert, Update
 
 ALL: "dict[str, type[Operation]]" = {
     kind.NAME: kind
@@ -19,6 +19,7 @@ ALL: "dict[str, type[Operation]]" = {
         Slot,
         Update,
         Revert,
+        Halt,
         Boots,
         Time,
         Commands,

@@ -1,4 +1,5 @@
-"""A whole update: fetched, unpacked, tried, confirmed; and one that crashes on trial until the program before is back.
+"""A whole update: fetched, unpacked, tried, confirmed; one that crashes on trial until the program before is back; and
+one that is halted while it is on trial.
 
 The manager is the one of the updater's own tests, which answers every question at once, in this process. Two things are
 done once instead of in each boot, which touch no flash: importing the updater, and verifying a signature.
@@ -11,11 +12,11 @@ import main  # beside stage 0
 from firmware.tests.manager import NEW, NOW_S, OLD, Manager
 from node.core import ed25519
 from node.core.slots import TRIES
-from node.core.update import job, judge, proof, pull, trial, updater  # noqa: F401 - what is here is not forgotten
+from node.core.update import epoch, job, judge, proof, pull, trial, updater  # noqa: F401 - what is here is not forgotten
 from protocol import manifest
 from protocol.messages import RESET_POWER_ON, RESET_WATCHDOG
-from protocol.refusals import U_CRASHED, U_NONE
-from protocol.update import CONFIRMED, FINAL, REVERTED, WAITING, Status, prove
+from protocol.refusals import U_CRASHED, U_HALTED, U_NONE
+from protocol.update import CONFIRMED, FINAL, REFUSED, REVERTED, STOPPED, WAITING, Status, prove
 from tools.powercut.device.facts import expect
 from tools.powercut.device.operations.operation import Operation
 from tools.powercut.device.run import Run, stage_zero
@@ -57,12 +58,14 @@ class Update(Operation):
 
     NAME = "update"
     END = CONFIRMED, U_NONE
+    GROUP = 7
+    _word = b""  # that the broker has for every node after a cut
 
     def prepare(self, stage: "Stage") -> None:
         """A node that trusts the manager and runs the old program."""
         self._manager: "Any" = Manager()
         self._program = self._manager.release(NEW, floor=_FLOOR)
-        self._campaign = self._manager.campaign(self._program)
+        self._campaign = self._manager.campaign(self._program, group=self.GROUP)
         stage.format()
         with stage:
             stage.provision(self.KIND, self._manager.document)
@@ -102,7 +105,7 @@ class Update(Operation):
         """What runs is one of the two programs, whole, and says which; with the power on the update ends as it must."""
         for _ in range(_BOOTS):
             self._is_whole(run)
-            status = self._order(run)
+            status = self._order(run, self._word)
             if status.stage in FINAL and not run.app.slots.on_trial:
                 self._ends_as_meant(run, status)
                 return
@@ -130,8 +133,9 @@ class Update(Operation):
             found = files.read("/{}/{}".format(slot, file.path))
             expect(sha256(found or b"").digest() == file.sha256, "{} of slot {} is damaged", file.path, slot)
 
-    def _order(self, run: Run) -> Status:
-        """A session in which the campaign comes again, and everything that follows; what the node says at last."""
+    def _order(self, run: Run, word: bytes = b"") -> Status:
+        """A session in which the campaign comes again, after an epoch if there is one, and everything that follows;
+        what the node says at last."""
         said: "list[Status]" = []
 
         def publish(data: bytes) -> bool:
@@ -142,6 +146,8 @@ class Update(Operation):
         resident.publish = publish
         app.clock.set_utc(NOW_S * 1000 + app.boots.boot * _MINUTE_MS)
         resident.up()
+        if word:
+            resident.halt(word)
         resident.offer(self._campaign)
         left = _STEPS
         while resident.busy:
@@ -201,6 +207,44 @@ class Revert(Update):
     def _ends_as_meant(self, run: Run, status: Status) -> None:
         expect((status.stage, status.code) == self.END, "the update ends with {}", status)
         expect("a fault of the new program" in status.text, "it says {!r}", status.text)
+        self._is_whole(run)
+        expect(run.slot == "a" and not run.app.slots.on_trial, "slot {} runs", run.slot)
+        expect(status.floor == 0, "the floor is {}", status.floor)
+
+
+class Halt(Update):
+    """A new program is on trial when an epoch halts its group: the one before runs again, whatever the node knew."""
+
+    NAME = "halt"
+
+    def prepare(self, stage: "Stage") -> None:
+        """The same, and an epoch."""
+        super().prepare(stage)
+        self._word = self._manager.epoch(self.GROUP)
+
+    def act(self, stage: "Stage") -> None:
+        """Write."""
+        self._install(stage)
+        run = self._boot(stage)
+        stage.facts.may("slot", _BEFORE)
+        self._order(run, self._word)
+        expect(run.app.update.resident.ready, "it stays on trial")
+        stage.facts.settle("slot", _BEFORE)
+        run = self._boot(stage)
+        self._ends_as_meant(run, self._order(run, self._word))
+
+    def check(self, run: Run) -> None:
+        """The epoch comes first, and nothing of the new program stays."""
+        run.facts.may("slot", _BEFORE)
+        super().check(run)
+
+    def _tried(self, run: Run) -> Run:
+        expect(False, "it may confirm what is halted")
+        return run
+
+    def _ends_as_meant(self, run: Run, status: Status) -> None:
+        expect(status.stage in (STOPPED, REFUSED) and status.code == U_HALTED, "the update ends with {}", status)
+        expect(status.epoch == 1, "the epoch is {}", status.epoch)
         self._is_whole(run)
         expect(run.slot == "a" and not run.app.slots.on_trial, "slot {} runs", run.slot)
         expect(status.floor == 0, "the floor is {}", status.floor)
