@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fleet.rollout.model import Execution, Phase, Stage, Verdict
+from fleet.rollout.model import Execution, Phase, Stage
 from fleet.rollout.plan import Goal
 from fleet.store import Store
 from fleet.store.rollouts import RolloutView
@@ -30,16 +30,16 @@ def look(store: Store) -> Now:
 
 
 def headline(view: RolloutView, store: Store) -> str:
-    """`rollout 1, good: running, wave canary, 1 of 6 nodes proved; telemetry says hold`."""
-    executions = store.rollouts.state(view.id).executions.values()
+    """`rollout 1, release-9.1.0: running, wave canary, 2 of 6 nodes proved, its telemetry is compared`."""
+    head, executions = view.head, store.rollouts.state(view.id).executions.values()
     proved = sum(one.stage is Stage.PROVED for one in executions)
-    text = f"rollout {view.id}, {view.name}: {view.head.phase}"
-    if view.head.phase in (Phase.RUNNING, Phase.PAUSED):
-        text += f", wave {view.plan.waves[view.head.wave].name}"
-    text += f", {proved} of {len(executions)} nodes proved"
-    if view.head.verdict is not Verdict.HOLD:
-        text += f"; telemetry says {view.head.verdict}"
-    return text
+    text = f"rollout {view.id}, {view.name}: {head.phase}"
+    if head.phase is not Phase.RUNNING:
+        return f"{text}, {proved} of {len(executions)} nodes proved"
+    wave = view.plan.waves[head.wave]
+    text += f", wave {wave.name}, {proved} of {len(executions)} nodes proved"
+    arrived = all(one.stage is Stage.PROVED for one in executions if one.wave == head.wave)
+    return f"{text}, its telemetry is compared" if arrived and wave.judged and view.plan.judging.enabled else text
 
 
 def word(view: RolloutView, one: Execution) -> str:

@@ -88,6 +88,8 @@ class Show:
         """The whole story; then, unless that was all, until somebody cancels it: what began in the past goes on in real
         time once it is here."""
         await story.tell(press)
+        if story.told.problem and not self._options.once:
+            self._screen.say(f"Error: {story.told.problem}")
         while not self._options.once:
             if bed.world.rate > 1 and bed.world.utc_s() >= time.time():
                 await bed.set_rate(1)
@@ -127,7 +129,7 @@ def where(bed: Testbed, options: Options) -> list[str]:
     if not options.once:
         rows.append("Try in another terminal, in this directory:")
         rows.append(f"  export PATH={Path(sys.executable).parent}:$PATH FLEET_DIR={bed.fleet_dir}")
-        words = ("rollout status", "rollout watch", "node explain air-2", "rollout evidence", *_WORDS)
+        words = ("rollout list", "rollout watch 1", "rollout evidence 2", "node explain air-2", *_WORDS)
         rows += [f"  fleet {word}" for word in words]
         rows.append(f"  python -m tools.switchboard {options.directory} kill broker")
         end = "Ctrl-C ends everything." if options.kept else "Ctrl-C ends everything and removes that directory."
