@@ -15,6 +15,8 @@ from datetime import date
 from typing import Any, get_type_hints
 
 from fleet.hil import inventory, power
+from fleet.rollout import draft
+from fleet.rollout import keys as rollout_keys
 from protocol import cbor, console, messages, reasons, records, refusal_texts, topics, trust, update
 from protocol.message import Message
 from protocol.messages import MESSAGES
@@ -246,6 +248,43 @@ def keys(kind: type[Any]) -> str:
     return table(("key", "type", "range", "default", "meaning"), rows)
 
 
+def rollout_plan_page() -> str:
+    """docs/reference/rollout-plan.md."""
+    about = (
+        "The keys of a plan file ([roll out](../howto/rollout.md)), in TOML. Every key may be left out, save that "
+        'a `release` needs `releases` and a `config` needs `[settings]`. A share is written `"5%"` or `"0.5%"`, a '
+        'time `"90s"`, `"15min"`, `"2h"` or `"7d"`. Options of `fleet rollout plan` stand over the file.'
+    )
+    parts = []
+    for section in rollout_keys.SECTIONS:
+        title = {"": "The rollout", "waves": "[[waves]]"}.get(section.name, f"[{section.name}]")
+        parts.append(f"## {title}\n\n{section.text}\n\n{plan_keys(section)}")
+    parts.append("Without `[[waves]]` there are two: `canary`, of one node or 1 %, the greater, and `rest`.\n")
+    return page("Plan files", "fleet/rollout/keys.py", about, "\n".join(parts))
+
+
+def plan_keys(section: rollout_keys.Section) -> str:
+    """The keys of a table of a plan file."""
+    usual = {row.name: row.default for row in fields_of(section.kind)}
+    rows = []
+    for key in section.keys:
+        values = ", ".join(f"`{one.value}`" for one in key.choices or ())
+        span = f"{plan_value(key, key.low)} .. {plan_value(key, key.high)}" if key.high else values
+        default = usual.get(key.field, MISSING)
+        shown = "" if default in (MISSING, "", ()) else f"`{plan_value(key, default)}`"
+        rows.append((f"`{key.name}`", key.form.value, span, shown, key.text))
+    return table(("key", "type", "values", "default", "meaning"), rows)
+
+
+def plan_value(key: rollout_keys.Key, value: Any) -> str:
+    """A value as a plan file has it, without quotes."""
+    if key.form is rollout_keys.Form.SHARE:
+        return draft.share_text(value)
+    if key.form is rollout_keys.Form.SPAN:
+        return draft.span_text(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def page(title: str, source: str, text: str, body: str) -> str:
     """A generated page."""
     return f"{_NOTE.format(source)}# {title}\n\n{text}\n\n{body}"
@@ -263,6 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("settings", settings_page),
         ("events", events_page),
         ("bench", bench_page),
+        ("rollout-plan", rollout_plan_page),
     ):
         files[REFERENCE / f"{name}.md"] = make()
     stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]

@@ -9,6 +9,7 @@ from fleet.cli import human
 from fleet.cli.base import Command
 from fleet.cli.options import confirm, dry_run_option, fleet_option, output_option, yes_option
 from fleet.cli.output import Column, Output, View
+from fleet.cli.rollout_plan import without
 from fleet.cli.rollout_status import colour
 from fleet.cli.rollout_watch import WAIT_S, waited, waited_end
 from fleet.cli.session import actor, opened
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from fleet.store.rollouts import RolloutView
 
 
-def _some(count: Any) -> str:
-    return human.number(count) if count else "-"
-
-
 STEPS = View(
     "rollout",
     (
@@ -31,21 +28,25 @@ STEPS = View(
         Column("action"),
         Column("phase", "State", colour=colour),
         Column("reason", "  because"),
-        Column("orders", "Ordered now", _some),
-        Column("stops", "Told to stop", _some),
-        Column("requeued", "Tried again", _some),
-        Column("undone", "Undone", _some),
+        Column("orders", "Ordered now", human.number),
+        Column("stops", "Told to stop", human.number),
+        Column("requeued", "Tried again", human.number),
+        Column("undone", "Undone", human.number),
         Column("hash", "Plan hash"),
     ),
     id="id",
 )
 
 
-def step_row(view: "RolloutView", made: "Step", action: str) -> dict[str, Any]:
-    """A row of STEPS."""
+def say_step(view: "RolloutView", made: "Step", action: str, out: Output) -> None:
+    """What a word has led to."""
     from fleet.rollouts import preview
 
-    return _row(view, preview.of(view.head, made), action)
+    _say_row(_row(view, preview.of(view.head, made), action), out)
+
+
+def _say_row(row: Mapping[str, Any], out: Output) -> None:
+    out.record(without(STEPS, row, "reason", "orders", "stops", "requeued", "undone", "hash"), row)
 
 
 def _row(view: "RolloutView", found: Any, action: str) -> dict[str, Any]:
@@ -168,7 +169,7 @@ def _say(name: str, question: str, given: Mapping[str, Any]) -> None:
         view = store.rollouts.get(given["rollout"])
         would = preview.preview(store, view.id, word, out.now_s)
         if given["dry_run"]:
-            out.record(STEPS, _row(view, would, name))
+            _say_row(_row(view, would, name), out)
             out.note("Nothing was changed: this was a dry run.")
             return
         confirm(question.format(view.id), given["yes"])
@@ -178,6 +179,6 @@ def _say(name: str, question: str, given: Mapping[str, Any]) -> None:
             wait = waited_end if name == "abort" else waited
             wait(session, spawned[0] if spawned else view.id, given["timeout"], out)
             return
-        out.record(STEPS, step_row(store.rollouts.get(view.id), made, name))
+        say_step(store.rollouts.get(view.id), made, name, out)
     if spawned:
         out.note(f"Rollout {spawned[0]} does it: `fleet rollout watch {spawned[0]}`.")

@@ -35,6 +35,12 @@ def named(nodes: Sequence[str]) -> str:
     return ", ".join(nodes[:NAMED]) + more
 
 
+def without(view: View, row: Mapping[str, Any], *keys: str) -> View:
+    """The view without the lines of these keys that say nothing; machines get them all the same."""
+    idle = {key for key in keys if not row[key]}
+    return View(view.name, tuple(Column(one.key) if one.key in idle else one for one in view.columns), view.id)
+
+
 def _size(size: Any) -> str:
     return human.size(size) if size else "-"
 
@@ -57,7 +63,7 @@ PLAN = View(
         Column("on_failure", "On failure"),
         Column("overlap", "Other rollouts"),
         Column("conflicts"),
-        Column("approvals", "Approvals", str),
+        Column("approvals", "Approvals", lambda count: f"{count} needed"),
         Column("hash", "Plan hash"),
     ),
     id="hash",
@@ -136,7 +142,8 @@ def show(planned: "Planned", approvals: int, out: Output) -> None:
         ("Waves", WAVES, wave_rows(planned)),
         ("Skipped", SKIPPED, skipped_rows(planned.skipped)),
     )
-    out.record(PLAN, _row(planned, approvals), sections)
+    row = _row(planned, approvals)
+    out.record(without(PLAN, row, "skipped_nodes", "bytes", "bytes_estimated", "approvals"), row, sections)
     for note in planned.notes:
         out.note(note)
     out.note("The times are an estimate: every node is online, and none fails.")

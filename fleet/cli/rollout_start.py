@@ -9,7 +9,7 @@ from fleet.cli import board_progress
 from fleet.cli.base import Command
 from fleet.cli.options import confirm, dry_run_option, fleet_option, output_option, yes_option
 from fleet.cli.output import Output
-from fleet.cli.rollout_operate import STEPS, step_row
+from fleet.cli.rollout_operate import say_step
 from fleet.cli.rollout_options import describes, draft_of, plan_options
 from fleet.cli.rollout_plan import show
 from fleet.cli.rollout_watch import WAIT_S, waited
@@ -83,7 +83,7 @@ def _planned(
         return None, planned
     count, waves = len(planned.members), len(planned.plan.waves)
     confirm(f"Start a rollout over {_many(count, 'node')} in {_many(waves, 'wave')}?", options["yes"])
-    return starting.keep(session.store, planned, actor(), options["why"], out.now_s), planned
+    return starting.keep(session.store, planned, actor(), out.now_s), planned
 
 
 def _many(count: int, what: str) -> str:
@@ -113,7 +113,7 @@ def _start(
     if options["wait"]:
         waited(session, found.id, options["timeout"], out)
         return
-    out.record(STEPS, step_row(session.store.rollouts.get(found.id), made, "start"))
+    say_step(session.store.rollouts.get(found.id), made, "start", out)
     out.note(f"`fleet rollout watch {found.id}` shows how it goes.")
 
 
@@ -151,5 +151,5 @@ def approve(rollout: str, plan_hash: str, why: str, yes: bool, dry_run: bool, ou
         made = starting.approve(session.store, session.config, found, word, out.now_s)
         found = session.store.rollouts.get(found.id)
         missing = starting.missing_approvals(session.config, found)
-    out.record(STEPS, step_row(found, made, "approve"))
+    say_step(found, made, "approve", out)
     out.note(f"It waits for {_many(missing, 'more approval')}." if missing else f"`fleet rollout start {found.id}`")

@@ -10,7 +10,7 @@ from fleet.cli import human
 from fleet.cli.base import Command
 from fleet.cli.options import fleet_option, output_option
 from fleet.cli.output import Column, Output, View, moment
-from fleet.cli.rollout_plan import SKIPPED, clock, named, skipped_rows
+from fleet.cli.rollout_plan import SKIPPED, clock, named, skipped_rows, without
 from fleet.cli.session import Session, opened
 
 if TYPE_CHECKING:
@@ -34,7 +34,15 @@ _COLOURS = {
     "dark": "red",
     "rejected": "yellow",
 }
+_SPARSE = (
+    *("reason", "needs_attention", "waits", "telemetry", "confirmed_count", "skipped_nodes"),
+    *("started", "ended", "approvals", "hash", "untouched"),
+)
 SHOWN = 20  # nodes that need attention in a table; JSON has all
+
+
+def _many(count: int) -> str:
+    return f"{human.number(count)} node{'' if count == 1 else 's'}"
 
 
 def colour(value: Any) -> str:
@@ -68,6 +76,7 @@ STATUS = View(
         Column("goal", "Goal"),
         Column("phase", "State", colour=colour),
         Column("reason", "  because"),
+        Column("needs_attention", "Attention", lambda count: f"{_many(count)} below", colour=lambda _: "red"),
         Column("waits", "Waits for", lambda found: "; ".join(wait_text(one) for one in found) or "-"),
         Column("telemetry", "Telemetry", colour=colour),
         Column("evidence"),
@@ -152,19 +161,12 @@ def show(found: "Standing", skipped: "Sequence[Any]", out: Output) -> None:
         ("Waves", waves_view(found.waves), [wave_row(one) for one in found.waves]),
         ("Skipped", SKIPPED, skipped_rows(skipped)),
     )
-    out.record(_card(found), row_of(found, len(skipped)), sections)
-    if found.confirmed:
+    row = row_of(found, len(skipped))
+    out.record(without(STATUS, row, *_SPARSE), row, sections)
+    if found.confirmed and not found.head.undo:
         out.note(
             f"These run the new program: {named(found.confirmed)}. `fleet rollout undo {found.view.id}` undoes it."
         )
-
-
-def _card(found: "Standing") -> View:
-    """Without the lines that say nothing of this one."""
-    row = row_of(found, 0)
-    idle = {key for key in ("reason", "ended", "started", "telemetry", "confirmed_count") if not row[key]}
-    columns = tuple(Column(one.key) if one.key in idle else one for one in STATUS.columns)
-    return View(STATUS.name, columns, STATUS.id)
 
 
 def row_of(found: "Standing", skipped: int) -> dict[str, Any]:
@@ -179,6 +181,7 @@ def row_of(found: "Standing", skipped: int) -> dict[str, Any]:
         "goal": goal_text(view.plan),
         "phase": head.phase.value,
         "reason": head.reason,
+        "needs_attention": len(found.attention),
         "waits": [{"for": one.text, "until": moment(one.until_s)} for one in found.waits],
         "telemetry": head.verdict.value if _is_judged(found) else "",
         "evidence": head.evidence or None,

@@ -135,6 +135,8 @@ def _change(now: "Standing") -> dict[str, Any]:
 
 def summary(now: "Standing") -> str:
     """`wave canary: 3 of 10 proved, 1 reverted, 2 on the way; waits for the soak of wave canary`."""
+    if now.head.phase == "finished":
+        return now.head.reason
     wave = now.waves[min(now.head.wave, len(now.waves) - 1)]
     parts = [f"{wave.counts[_stage('proved')]} of {wave.nodes} proved"]
     parts += [f"{wave.counts[_stage(key)]} {key}" for key in OUTCOMES[1:] if wave.counts[_stage(key)]]

@@ -99,8 +99,16 @@ PLAN = Section(
         _text("where", "Which nodes, as in `--where`; empty = every node that can take part."),
         Key("nodes", "nodes", Form.TEXTS, "Or their ids."),
         _choice("mode", Mode, "`continuous`: nodes that match later join the last wave. `snapshot`: they do not."),
-        _choice("on_failure", OnFailure, "What follows a gate that fails; nodes on their way stop in each case."),
-        _choice("overlap", Overlap, "What becomes of nodes that another open rollout has not done with."),
+        _choice(
+            "on_failure",
+            OnFailure,
+            "When a gate fails, nodes on their way stop; then an operator decides, or it ends, or is undone.",
+        ),
+        _choice(
+            "overlap",
+            Overlap,
+            "Nodes that another open rollout has: `refuse` to start, wait until `after`, or `supersede` it.",
+        ),
         _span("expires", 60, YEAR_S, "From the start; nodes that were never reached by then are dark."),
         _truth("force", "Also what failed on a node before."),
         _truth("now", "Restart at once, also a lamp that is wanted: for emergencies."),
@@ -185,7 +193,7 @@ JUDGING = Section(
         _count("controls", 0, NODES_MAX, "Nodes of each product that are compared with; 0 = all that are left."),
         _span("patience", 0, 30 * DAY_S, "After the soak; then an operator has to decide."),
     ),
-    "How telemetry judges (docs/explain/canary.md).",
+    "How telemetry judges the nodes that have the new program.",
 )
 TABLES = (GATE, LIMITS, DOWNLOAD, SWITCH, PLACES, RETRIES, JUDGING)
 SECTIONS = (PLAN, WAVE, *TABLES)

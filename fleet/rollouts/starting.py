@@ -8,13 +8,12 @@ from fleet.rollout.model import Command, Phase, Step, Verb
 from fleet.rollouts import operate, planning
 from fleet.rollouts.planning import Planned
 from fleet.store import Store
-from fleet.store.audit import Act, body_of
 from fleet.store.rollouts import RolloutView
 
 LEAST = 8  # hexadecimal digits that may stand for a plan hash
 
 
-def keep(store: Store, planned: Planned, actor: str, why: str, now_s: int) -> RolloutView:
+def keep(store: Store, planned: Planned, actor: str, now_s: int) -> RolloutView:
     """The plan as a rollout that has not started: one of the same hash that waits already, else a new one.
 
     NotAllowedError when its nodes are in another open rollout and the plan wants to be refused then.
@@ -26,8 +25,6 @@ def keep(store: Store, planned: Planned, actor: str, why: str, now_s: int) -> Ro
     taken = {view.name for view in store.rollouts.all()}
     plan = replace(planned.plan, name=_free(planned.plan.name, taken))
     made = store.rollouts.add(plan, list(planned.members.values()), planned.skipped, actor, now_s, planned.hash)
-    body = body_of({"hash": planned.hash, "nodes": len(planned.members)})
-    store.audit.append(Act(now_s, actor, "plan", f"rollout {made}", why, body))
     return store.rollouts.get(made)
 
 

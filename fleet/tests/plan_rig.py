@@ -82,6 +82,6 @@ def opened(directory: Path) -> Iterator[Desk]:
 
 
 def start(desk: Desk, planned: Planned) -> int:
-    view = starting.keep(desk.store, planned, "ops@desk", "", NOW_S)
+    view = starting.keep(desk.store, planned, "ops@desk", NOW_S)
     starting.start(desk.store, desk.config, view, "ops@desk", "", NOW_S, planned)
     return view.id

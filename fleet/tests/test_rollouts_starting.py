@@ -31,7 +31,7 @@ class TestApproval:
         starting.approve(desk.store, desk.config, view, Command(Verb.APPROVE, actor), NOW_S)
 
     def test_it_starts_with_as_many_as_it_needs_and_not_before(self, strict: Desk) -> None:
-        view = starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S)
+        view = starting.keep(strict.store, strict.plan(), "ops@desk", NOW_S)
         for actor in ("ann@desk", "bob@desk"):
             with pytest.raises(NotAllowedError, match="waits for"):
                 starting.start(strict.store, strict.config, strict.store.rollouts.get(view.id), "ops@desk", "", NOW_S)
@@ -40,7 +40,7 @@ class TestApproval:
         assert strict.store.rollouts.get(view.id).head.phase == "running"
 
     def test_the_author_does_not_approve_and_nobody_does_twice(self, strict: Desk) -> None:
-        view = starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S)
+        view = starting.keep(strict.store, strict.plan(), "ops@desk", NOW_S)
         with pytest.raises(NotAllowedError, match="made this plan"):
             self.approve(strict, view.id, "ops@desk")
         self.approve(strict, view.id, "ann@desk")
@@ -48,16 +48,16 @@ class TestApproval:
             self.approve(strict, view.id, "ann@desk")
 
     def test_any_edit_voids_it(self, strict: Desk) -> None:
-        view = starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S)
+        view = starting.keep(strict.store, strict.plan(), "ops@desk", NOW_S)
         for actor in ("ann@desk", "bob@desk"):
             self.approve(strict, view.id, actor)
-        edited = starting.keep(strict.store, strict.plan(gate={"soak": "1s"}), "ops@desk", "", NOW_S)
+        edited = starting.keep(strict.store, strict.plan(gate={"soak": "1s"}), "ops@desk", NOW_S)
         assert edited.id != view.id
         with pytest.raises(NotAllowedError, match="waits for 2 approvals"):
             starting.start(strict.store, strict.config, edited, "ops@desk", "", NOW_S)
 
     def test_so_does_a_node_that_changes(self, strict: Desk) -> None:
-        view = starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S)
+        view = starting.keep(strict.store, strict.plan(), "ops@desk", NOW_S)
         self.approve(strict, view.id, "ann@desk")
         strict.say("air-2", version="1.4.9")
         with pytest.raises(NotAllowedError, match="have changed since") as error:
@@ -65,11 +65,11 @@ class TestApproval:
         assert error.value.cause == "1 of them: air-2"
 
     def test_the_same_plan_is_the_same_rollout(self, strict: Desk) -> None:
-        first = starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S)
-        assert starting.keep(strict.store, strict.plan(), "ops@desk", "", NOW_S + 60).id == first.id
+        first = starting.keep(strict.store, strict.plan(), "ops@desk", NOW_S)
+        assert starting.keep(strict.store, strict.plan(), "ops@desk", NOW_S + 60).id == first.id
 
 
 def test_a_name_that_was_used_gets_a_number(desk: Desk) -> None:
     start(desk, desk.plan(nodes=["air-1"]))
-    view = starting.keep(desk.store, desk.plan(nodes=["air-2"]), "ops@desk", "", NOW_S)
+    view = starting.keep(desk.store, desk.plan(nodes=["air-2"]), "ops@desk", NOW_S)
     assert view.name == "air-1.5.0-2"
