@@ -68,6 +68,9 @@ def test_a_database_of_an_earlier_release_keeps_its_data(tmp_path: Path, revisio
         assert (claimed.node, claimed.issues) == ("light-1", 1) if claimed else revision < "0002"
         assert list(store.campaigns.orders()) == list(store.campaigns.updates()) == ["air-1"] * (revision >= "0004")
         assert [row.yanked_reason for row in store.releases.all()] == (["a test"] if revision >= "0003" else [])
+        rollouts = [(view.name, view.head.phase.value) for view in store.rollouts.all()]
+        assert rollouts == ([("spring", "running")] if revision >= "0005" else [])
+        assert store.audit.verify() == (2 if revision >= "0005" else 0)
 
 
 def test_a_database_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
