@@ -1,7 +1,7 @@
 """A rollout to thousands of simulated nodes: `python -m tools.bench_rollout` prints one JSON line.
 
   plan      making the plan of a rollout to all nodes, in seconds
-  dispatch  orders per second of its largest wave: committed to the database, taken by the broker, heard by nodes
+  dispatch  orders per second of the first burst: committed to the database, taken by the broker, heard by nodes
   good      a release that works: how every node ended, by what is wrong with it, and what of that is not true
   bad       one whose program dies as it starts: halted by its gate. `halt_ms` is from the first failure of those that
             decided, as its node told it, to the last of the nodes online refusing; `touched` nodes had been ordered
@@ -68,6 +68,11 @@ class Options:
     plan_only: bool = False
 
     @property
+    def at_once(self) -> int:
+        """Nodes under way at a time; all of them would wait for each other when they restart."""
+        return max(50, self.nodes // 4)
+
+    @property
     def span_s(self) -> int:
         """The deadline: two cores restart about 40 nodes a second, TLS included."""
         return self.deadline_s or 120 + self.nodes // 30
@@ -76,15 +81,16 @@ class Options:
 def pace(options: Options) -> Pace:
     """A silent node is noticed before its deadline; small fleets do not wait as long as large ones."""
     quick = Pace(keepalive_s=10, jitter_s=3, boot_ms=1000, trial_s=12, backoff_s=10)
-    return quick if options.span_s < 120 else Pace(jitter_s=max(30, options.nodes // 120))
+    large = Pace(jitter_s=max(30, options.nodes // 100), trial_s=options.span_s * 2 // 3)
+    return quick if options.span_s < 120 else large
 
 
-def plan_of(name: str, options: Options, waves: tuple[Wave, ...]) -> Plan:
+def plan_of(name: str, options: Options, waves: tuple[Wave, ...], in_flight: int) -> Plan:
     """As fast as may be, and once: what fails counts."""
     return Plan(
         name=name,
         waves=waves,
-        limits=Limits(in_flight=options.nodes, per_minute=600_000),
+        limits=Limits(in_flight=in_flight, per_minute=600_000),
         places=Places(neighbour_m=60, dark_hours=False),
         retries=Retries(tries=1),
         judging=Judging(enabled=False),
@@ -125,7 +131,9 @@ def on_paper(directory: Path, options: Options) -> dict[str, Any]:
                 kind: trusted.publish(store, kind.value, version, sequence, program(kind, version)) for kind in Kind
             }
         paper.write(made.config, roster(options.nodes, options.seed, 0, 0))
-        found, spent = planned(store, made.config, plan_of("good", options, good_waves(options)), releases)
+        found, spent = planned(
+            store, made.config, plan_of("good", options, good_waves(options), options.at_once), releases
+        )
     return {"nodes": len(found.members), "plan_s": round(spent, 2), "waves": len(found.plan.waves)}
 
 
@@ -148,12 +156,13 @@ class Bench:
 
     async def _good(self) -> dict[str, Any]:
         releases = self._swarm.publish(GOOD)
-        view, plan_s = await self._start("good", good_waves(self._options), releases)
+        plan = plan_of("good", self._options, good_waves(self._options), self._options.at_once)
+        view, plan_s = await self._start(plan, releases)
         began = time.monotonic()
         await self._until(view, lambda: self._head(view).head.phase not in (Phase.RUNNING, Phase.DRAFT))
         facts = await self._swarm.facts()
-        largest = max(wave.share for wave in view.plan.waves)
-        low, high = self._options.nodes * largest // 1000, self._orders.published.points[-1][1]
+        low = sum(member.wave == 0 for member in self._store.rollouts.members(view.id).values())
+        high = low + min(self._options.at_once, self._options.nodes - low)  # the first burst: then nodes set the pace
         return {
             "plan_s": round(plan_s, 2),
             "phase": str(self._head(view).head.phase),
@@ -161,14 +170,16 @@ class Bench:
             "dispatch": {
                 "committed_per_s": self._orders.rate(self._orders.committed, low, high),
                 "published_per_s": self._orders.rate(self._orders.published, low, high),
-                "heard_per_s": heard_per_s(sorted(one.orders[0] for one in facts.values() if one.orders)[low:]),
+                "heard_per_s": heard_per_s(sorted(one.orders[0] for one in facts.values() if one.orders)[low:high]),
+                "orders": high - low,
             },
             **self._account(view, facts, releases),
         }
 
     async def _bad(self) -> dict[str, Any]:
         releases = self._swarm.publish(BAD, flaws.DIES)
-        view, _ = await self._start("bad", bad_waves(self._options), releases)
+        plan = plan_of("bad", self._options, bad_waves(self._options), self._options.nodes)
+        view, _ = await self._start(plan, releases)
         began = time.monotonic()
         await self._until(view, lambda: self._is_over(view))
         facts = await self._swarm.facts()
@@ -181,12 +192,10 @@ class Bench:
             **self._account(view, facts, releases),
         }
 
-    async def _start(
-        self, name: str, waves: tuple[Wave, ...], releases: dict[Kind, Published]
-    ) -> tuple[RolloutView, float]:
+    async def _start(self, plan: Plan, releases: dict[Kind, Published]) -> tuple[RolloutView, float]:
         store, config, now_s = self._store, self._swarm.config, int(time.time())
-        found, spent = planned(store, config, plan_of(name, self._options, waves), releases)
-        view = starting.keep(store, found, ACTOR, "bench", now_s)
+        found, spent = planned(store, config, plan, releases)
+        view = starting.keep(store, found, ACTOR, now_s)
         self._orders = Orders(Path(config.store_url), now_s)
         self._orders.look()
         starting.start(store, config, view, ACTOR, "bench", now_s, found)

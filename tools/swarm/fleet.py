@@ -165,7 +165,7 @@ class Swarm:
         self.times["load"] = time.monotonic() - began
 
     async def power_on(self, patience_s: float = 60.0) -> None:
-        """Switch every node on and wait until each has had a session; SwarmError when that takes longer."""
+        """Switch every node on, wait until each has had a session; SwarmError when that takes longer, or is in part."""
         began = time.monotonic()
         await asyncio.gather(*(worker.ask("power_on") for worker in self._workers))
         while (await self.figures())["met"] < len(self.seats):
@@ -173,6 +173,8 @@ class Swarm:
                 raise SwarmError(f"not every node had a session within {patience_s:.0f} s: {await self.figures()}")
             await asyncio.sleep(_POLL_S)
         self.times["connect"] = time.monotonic() - began
+        if refused := (await self.figures())["refused"]:
+            raise SwarmError(f"the broker refused {refused} subscriptions: see {self.config.log_dir}")
 
     async def figures(self) -> dict[str, int]:
         """Sums over all workers; `lag_ms` is the longest."""

@@ -66,6 +66,7 @@ class Trace:
     boots: int = 0
     cuts: int = 0  # power cuts within a write
     connects: int = 0
+    refused: int = 0  # subscriptions
     steps: int = 0  # of the updater since the first order
     orders: list[int] = field(default_factory=list)  # when an envelope came that was not the one before
     epochs: list[tuple[int, int]] = field(default_factory=list)  # (when, number) as a Status first said it
@@ -193,6 +194,7 @@ class Node:
         self._opened()
         self._is_now(True)
         self.trace.connects += 1
+        self.trace.refused += self._parser.codes.count(0x80)
         self._since_ms = self._world.loop.now_ms()
         if self.flaws.clock_s is not None:  # as SNTP does, once there is a network
             self.device.clock.set_utc(_utc_ms() + self.flaws.clock_s * 1000)

@@ -1,7 +1,7 @@
 """A process full of nodes: `python -m tools.swarm.worker CREW`. Orders come on stdin, answers go to stdout, JSON lines.
 
     {"do": "power_on"}   every node is switched on
-    {"do": "figures"}    how many are up, how many were ever, how late the loop was, memory
+    {"do": "figures"}    how many are up, were ever, were refused a subscription; lag, memory
     {"do": "facts"}      what each node really is (crew.Facts)
 
 It ends when stdin does.
@@ -95,6 +95,7 @@ class Worker:
         return {
             "up": sum(node.is_up for node in self._nodes),
             "met": sum(node.trace.connects > 0 for node in self._nodes),
+            "refused": sum(node.trace.refused for node in self._nodes),
             "lag_ms": lag_ms,
             "rss_kb": used.ru_maxrss,
             "cpu_ms": int((used.ru_utime + used.ru_stime) * 1000),
