@@ -73,7 +73,9 @@ MEASURES = View(
 @output_option
 @fleet_option
 def evidence(rollout: str, wave: int | None, to: Path | None, out: Output, directory: Path) -> None:
-    """Show what telemetry says of the nodes that have the new program, against others and their own past.
+    """Show what the telemetry says of nodes with the new program.
+
+    They are compared with others, and with their own past.
 
     HALT is how far the evidence against the release has come: at 100 % the wave is halted. The page needs nothing else
     and loads nothing from anywhere.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fleet.config import Config
 from fleet.rollout.model import ENDED, FAILURES, IN_FLIGHT, Execution, Phase, Rollout, Stage, State, Verdict
-from fleet.rollout.plan import Goal, Member, Plan
+from fleet.rollout.plan import Goal, Plan
 from fleet.store import Store
 from fleet.store.rollouts import RolloutView
 from protocol.messages import E_NONE
@@ -82,16 +82,16 @@ class Standing:
 def standing(store: Store, config: Config, name: "int | str", now_s: int) -> Standing:
     """How the rollout of that number or name stands; NotFoundError."""
     view = store.rollouts.get(name)
-    return of(view, store.rollouts.state(view.id), store.rollouts.members(view.id), config.rollouts.approvals, now_s)
+    return of(view, store.rollouts.state(view.id), config.rollouts.approvals, now_s)
 
 
-def of(view: RolloutView, state: State, members: Mapping[str, Member], approvals: int, now_s: int) -> Standing:
+def of(view: RolloutView, state: State, approvals: int, now_s: int) -> Standing:
     """The same of what was read before. `approvals` is how many the fleet demands."""
     head, plan = state.rollout, view.plan
     view = RolloutView(head, plan, view.name, view.created_s, view.created_by, view.hash)
     by_wave: list[list[Execution]] = [[] for _ in plan.waves]
-    for node, one in state.executions.items():
-        by_wave[min(members[node].wave if node in members else one.wave, len(by_wave) - 1)].append(one)
+    for one in state.executions.values():
+        by_wave[one.wave].append(one)
     waves = tuple(_wave(plan, head, index, found) for index, found in enumerate(by_wave))
     everyone = state.executions.values()
     return Standing(
@@ -109,7 +109,7 @@ def goal_text(plan: Plan) -> str:
     if plan.goal is Goal.RELEASE:
         return "install " + " and ".join(target.release for target in plan.targets)
     if plan.goal is Goal.PREVIOUS:
-        return "boot the program before" + (f" rollout {plan.parent}" if plan.parent else "")
+        return "boot the program before" + (f" that of rollout {plan.parent}" if plan.parent else "")
     from fleet.configure import row_of
 
     pairs = (
