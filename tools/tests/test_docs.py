@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.rollout import draft
 from tools.interpreter import ROOT
 
 PAGES = [
@@ -72,6 +73,11 @@ def test_every_make_target_has_a_line_of_help_or_is_a_part_of_one_that_has() -> 
     text = (ROOT / "Makefile").read_text()
     for target in ("demo", "test", "check", "fmt", "bench", "fuzz", "help"):
         assert re.search(rf"^{target}:.*## \w", text, re.MULTILINE), target
+
+
+def test_the_plan_that_a_page_shows_is_a_plan() -> None:
+    shown = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs/howto/rollout.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert [draft.load(text, "rollout.md").releases for text in shown] == [("air-1.5.0",)]
 
 
 def test_the_architecture_page_is_at_most_150_lines() -> None:
