@@ -15,7 +15,7 @@ from tools.demo import commands, releases
 from tools.testbed import Account, Testbed
 
 MINUTE_S = 60
-LEAST = 2  # air nodes: one to try a release, one to compare with
+LEAST = 4  # air nodes: one to try a release, and as many to compare with as a comparison needs
 HISTORY_S = 20 * MINUTE_S  # that a node has to have for a comparison with its own past
 REPORT_S = MINUTE_S  # between records of lights, which else come four times an hour
 PLAN = """# One node of each kind first; its telemetry decides whether the others follow.
