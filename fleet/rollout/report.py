@@ -39,8 +39,8 @@ _LOST = {update.REFUSED: Stage.REJECTED, update.FAILED: Stage.FAILED, update.REV
 
 def applied(plan: Plan, phase: Phase, one: Execution, report: Report, now_s: int) -> Execution:
     """`one` after what is known of its node now; the same object when that is nothing new."""
-    if report.online != one.online:
-        one = replace(one, online=report.online)
+    if report.online != one.online and (one.stage not in ENDED or one.stage is Stage.DARK):
+        one = replace(one, online=report.online)  # of whoever is done with only what may have gone dark is of use
     if one.stage in ENDED:
         return _afterwards(one, report, now_s)
     if report.retired:

@@ -16,6 +16,8 @@ from fleet.rollout.windows import Span
 from protocol.trust import MAX_SPANS
 
 ORDER = 1000  # tokens of one order
+_SPANS = MAX_SPANS // 2  # that a node can be told
+_LOOKED = 4 * _SPANS  # that are looked at for daylight among them
 _DAYS_S = 3 * DAY_S  # of daylight that are looked at when nothing else limits a restart
 BURST_S = 2  # orders of so many seconds may be made at once, when the limit was not used before
 
@@ -121,12 +123,12 @@ class Situation:
     def fetch(self) -> list[Span] | None:
         """When nodes may fetch; None = at any time."""
         limited = self.plan.download.cron and self.plan.goal is not Goal.PREVIOUS
-        return windows.spans(self.plan.download, self.now_s, self.end_s) if limited else None
+        return windows.spans(self.plan.download, self.now_s, self.end_s, _SPANS) if limited else None
 
     @cached_property
     def switch(self) -> list[Span] | None:
         """When nodes may restart, apart from the sun; None = at any time."""
-        return windows.spans(self.plan.switch, self.now_s, self.end_s) if self.plan.switch.cron else None
+        return windows.spans(self.plan.switch, self.now_s, self.end_s, _LOOKED) if self.plan.switch.cron else None
 
     def switch_of(self, member: Member) -> list[Span] | None:
         """When this node may restart; None = at any time."""
@@ -134,7 +136,7 @@ class Situation:
         dark = self.restarts and self.plan.places.dark_hours and not self.plan.now and member.kind is Kind.LIGHT
         if not dark or place[0] is None or place[1] is None:
             return self.switch
-        allowed = [(self.now_s, self.now_s + _DAYS_S)] if self.switch is None else self.switch[: MAX_SPANS // 2]
+        allowed = [(self.now_s, self.now_s + _DAYS_S)] if self.switch is None else self.switch
         until_s = allowed[-1][1] if allowed else self.now_s
         return sun.intersect(allowed, sun.daylight(place[0], place[1], self.now_s, until_s))
 
@@ -180,7 +182,7 @@ def _after(spans: list[Span] | None, begin_s: int, open_s: int) -> int:
     if spans is None:
         return begin_s + open_s
     end_s = begin_s
-    for begin, end in [span for span in spans if span[1] > begin_s][: MAX_SPANS // 2]:
+    for begin, end in [span for span in spans if span[1] > begin_s][:_SPANS]:
         begin = max(begin, begin_s)
         if begin + open_s <= end:
             return begin + open_s
@@ -192,4 +194,4 @@ def _after(spans: list[Span] | None, begin_s: int, open_s: int) -> int:
 def _flat(spans: list[Span] | None, until_s: int) -> tuple[int, ...]:
     """As a campaign says it."""
     kept = [(begin, min(end, until_s)) for begin, end in spans or () if begin < until_s]
-    return tuple(edge for span in kept[: MAX_SPANS // 2] for edge in span)
+    return tuple(edge for span in kept[:_SPANS] for edge in span)

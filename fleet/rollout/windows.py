@@ -16,13 +16,16 @@ Span = tuple[int, int]  # begin, end: it holds at begin, and does not at end
 HORIZON_S = 366 * DAY_S  # how far ahead an opening is looked for
 
 
-def spans(window: Window, from_s: int, until_s: int) -> list[Span]:
-    """When the window is open in from_s .. until_s, in order and apart from each other; all of it without a cron."""
+def spans(window: Window, from_s: int, until_s: int, most: int = 1 << 16) -> list[Span]:
+    """When the window is open in from_s .. until_s, in order and apart from each other; all of it without a cron.
+
+    The first `most` of them.
+    """
     if not window.cron:
         return [(from_s, until_s)] if from_s < until_s else []
     found: list[Span] = []
     for begin in _openings(window, from_s - window.duration_s):
-        if begin >= until_s:
+        if begin >= until_s or (len(found) == most and begin > found[-1][1]):
             break
         span = max(begin, from_s), min(begin + window.duration_s, until_s)
         if found and span[0] <= found[-1][1]:
