@@ -86,7 +86,7 @@ class Street:
         step = 60 if self._kind is Kind.AIR else 900
         rows, gap, outage = [], Spell(rng, 300, 1, 3), Spell(rng, 3000, 5, 15)
         for at in range(0, minutes * 60, step):
-            away = any([gap.step(), outage.step()])
+            away = [gap.step() | outage.step() for _ in range(step // 60)][-1]
             t_s = BEGIN_S + at
             boot = NEW if new and at >= PAST_S else OLD
             if not away and not (new and PAST_S <= at < PAST_S + 120):

@@ -30,12 +30,13 @@ class Glance:
         self.intervals: Sequence[Interval] = track.intervals[first:last]  # those that begin in it
         self.starts: Sequence[Start] = _between(track.starts, begin_s, self.end_s)
 
-    @property
-    def covered_s(self) -> int:
-        """Seconds of the window that records tell of."""
-        spans = [*([self.before] if self.before else []), *self.intervals]
-        covered, until = 0, self.begin_s
-        for one in spans:
+    def covered_s(self, windows: int) -> int:
+        """Seconds that records tell of, in this window and those before it, `windows` in all."""
+        begin_s = self.end_s - windows * WINDOW_S
+        rows = self.track.intervals
+        first = max(0, bisect_left(rows, begin_s, key=_at) - 1)
+        covered, until = 0, begin_s
+        for one in rows[first : bisect_left(rows, self.end_s, key=_at)]:
             begin, end = max(one.t_s, until), min(one.end_s, self.end_s)
             covered += max(0, end - begin)
             until = max(until, end)

@@ -5,9 +5,13 @@ from fleet.rollout.canary.windows import WINDOW_S, Glance
 from protocol.records import FLAG_PASS
 
 
-def missing(glance: Glance) -> int:
-    """Permille of the window that no record tells of."""
-    return 1000 - glance.covered_s * 1000 // WINDOW_S
+def missing(glance: Glance) -> int | None:
+    """Permille of the time that no record tells of. A lost record counts once, however long it is."""
+    span_s = glance.track.intervals[-1].span_s if glance.track.intervals else WINDOW_S
+    windows = -(-span_s // WINDOW_S)
+    if glance.begin_s // WINDOW_S % windows:
+        return None
+    return 1000 - glance.covered_s(windows) * 1000 // (windows * WINDOW_S)
 
 
 def lacking(glance: Glance) -> int | None:
