@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from fleet.model import Kind
-from fleet.rollout import wire
+from fleet.rollout import holds, wire
 from fleet.rollout.logged import Logged, settled
 from fleet.rollout.model import (
     ENDED,
@@ -30,6 +30,7 @@ from fleet.rollout.model import (
     Verb,
 )
 from fleet.rollout.plan import Gate, Goal, Judging, Limits, Member, Places, Plan, Wave
+from fleet.rollout.situation import Situation
 from fleet.rollout.step import create, due, step
 from protocol import update
 
@@ -199,6 +200,7 @@ class Check:
         self.ceilings_hold()
         self.waves_advance_by_rule()
         self.halts_reach_everybody()
+        self.who_waits_knows_why()
         self.twice_changes_nothing()
 
     @property
@@ -326,6 +328,13 @@ class Check:
             assert self.after.rollout.phase in (Phase.HALTED, Phase.ABORTED)
             assert not self.orders
         assert all(self.after.executions[node].stop for node in stopped)
+
+    def who_waits_knows_why(self) -> None:
+        world = self.world
+        here = Situation(world.plan, world.members, self.after.rollout, self.after.executions, self.seen, world.now_s)
+        for one in self.after.executions.values():
+            if one.stage is Stage.QUEUED:
+                assert next(holds.reasons(here, one), None) is not None, one
 
     def twice_changes_nothing(self) -> None:
         again = step(self.world.plan, self.world.members, self.after, self.seen, self.world.now_s)
