@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import cbor2
 
 from fleet.rollout import wire
-from fleet.rollout.model import Order, Seen, State, Step, Stop
+from fleet.rollout.model import Order, Seen, State, Step
 
 VERSION = 1
 
@@ -39,12 +39,11 @@ def decode(body: bytes) -> Logged:
 
 
 def settled(step: Step, counters: Mapping[str, int], before: State) -> State:
-    """The state once a step has been written: `step.after`, with the numbers of its orders and stops, one version on."""
+    """The state once a step was written: `step.after`, with the numbers of its orders and stops, one version on."""
     after = step.after(before)
-    stops = {one.node for one in step.actions if isinstance(one, Stop)}
-    stops -= {one.node for one in step.actions if isinstance(one, Order)}
+    ordered = {one.node for one in step.actions if isinstance(one, Order)}
     executions = dict(after.executions)
-    for node, counter in counters.items():
-        about = {"stop": counter} if node in stops else {"counter": counter}
-        executions[node] = replace(executions[node], **about)
+    for node, counter in counters.items():  # a stop may come later than the step that wanted it
+        one = executions[node]
+        executions[node] = replace(one, counter=counter) if node in ordered else replace(one, stop=counter)
     return State(replace(step.rollout, version=before.rollout.version + 1), executions)

@@ -18,6 +18,7 @@ from fleet.rollout.model import (
     Phase,
     Quarantine,
     Report,
+    Rollout,
     Seen,
     State,
     Step,
@@ -33,6 +34,7 @@ from fleet.store.audit import Act
 from fleet.store.rollouts import Epoch, New, Outcome, RolloutView
 
 ACTOR = "fleet"  # the service itself
+STOPS = 1000  # of one transaction: about half a second of signatures
 
 
 @dataclass
@@ -121,14 +123,38 @@ class Decider:
         return told
 
     def _make(self, watched: Watched, told: Step, now_s: int) -> Made:
-        """What nodes get; one that shall stop and is ordered in the same step is ordered."""
-        wanted: dict[str, Order | Stop] = {}
-        for one in told.actions:
-            if isinstance(one, Order) or (isinstance(one, Stop) and one.node not in wanted):
-                wanted[one.node] = one
+        """What nodes get. Of many stops the first ones: the epoch, which tells all, must not wait for signatures."""
+        orders = [one for one in told.actions if isinstance(one, Order)]
+        ordered = {one.node for one in orders}
+        stops = [one for one in told.actions if isinstance(one, Stop) and one.node not in ordered]
+        return self._sign(watched, told.rollout, [*orders, *stops[:STOPS]], now_s)
+
+    def _sign(self, watched: Watched, head: Rollout, wanted: Sequence[Order | Stop], now_s: int) -> Made:
         if watched.settings:
-            return self._orders.settings(told.rollout, watched.plan, list(wanted.values()), now_s)
-        return self._orders.campaigns(told.rollout, watched.plan, watched.members, list(wanted.values()), now_s)
+            return self._orders.settings(head, watched.plan, wanted, now_s)
+        return self._orders.campaigns(head, watched.plan, watched.members, wanted, now_s)
+
+    def stop(self, watched: Watched, now_s: int) -> bool:
+        """Stop some of those that are under way in a halted rollout and were not told yet; False = all were."""
+        head = watched.state.rollout
+        if head.phase not in (Phase.HALTED, Phase.ABORTED):
+            return False
+        executions = watched.state.executions
+        nodes = [node for node, one in executions.items() if one.stage in IN_FLIGHT and one.counter and not one.stop]
+        if not nodes:
+            return False
+        seen = Seen()
+        told = step(watched.plan, watched.members, watched.state, seen, now_s)
+        if told != Step(head):
+            return False  # something is due: that first
+        made = self._sign(watched, head, [Stop(node) for node in nodes[:STOPS]], now_s)
+        logged = Logged(now_s, seen, told, made.counters)
+        after = logged.after(watched.state)
+        act = Act(now_s, ACTOR, "stop", f"rollout {watched.id}", f"{len(made.counters)} nodes", logged.encode())
+        changed = [after.executions[node] for node in made.counters]
+        self._store.rollouts.apply(Outcome(after.rollout, act, changed, made.campaigns, made.configs))
+        watched.state, watched.view = after, replace(watched.view, head=after.rollout)
+        return True
 
     def _epoch(self, after: State, actions: Sequence[Action], now_s: int) -> Epoch | None:
         """The epoch that halts what shall be halted; None when nothing shall."""

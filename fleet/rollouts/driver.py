@@ -23,6 +23,7 @@ from fleet.store.rollouts import OPEN
 
 WATCH_S = 30 * 86400  # so long after its end a rollout hears of nodes that revert
 JUDGE_S = 10  # between two looks at the telemetry
+AGAIN_S = 30  # after so long the engine hears anew of nodes that are under way
 JOIN_S = 30  # between two looks for nodes that match now
 TRIES = 5  # when somebody else is faster
 
@@ -118,6 +119,11 @@ class Driver:
         made = 0
         if halt is not None:
             made += self._decide(number, now_s, lambda found: self._seen(found, now_s, command=halt)) is not None
+            watched = self._watched[number]
+        if self._is_time(number, "again", AGAIN_S, now_s):  # told twice it does no harm, never told it would
+            self._news[number] |= watched.flying()
+            for node in watched.flying():
+                watched.told.pop(node, None)
         late = due(watched.plan, watched.state, now_s)
         if late:
             self._mirror.look(late)
@@ -125,6 +131,7 @@ class Driver:
         if watched.phase in OPEN or reports:
             extra = self._now_and_then(watched, now_s)
             made += self._decide(number, now_s, lambda found: self._seen(found, now_s, reports, **extra)) is not None
+        made += self._decider.stop(self._watched[number], now_s)
         self._news[number] = set()
         watched.told.update((one.node, replace(one, seen_s=0)) for one in reports)
         return made

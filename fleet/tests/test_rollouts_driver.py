@@ -12,6 +12,7 @@ from fleet.rollout.logged import decode
 from fleet.rollout.model import Command, Phase, Seen, Verb, Verdict
 from fleet.rollout.plan import Goal, Judging, OnFailure, Overlap
 from fleet.rollout.replay import replay
+from fleet.rollouts import deciding
 from fleet.rollouts.deciding import Decider, Watched
 from fleet.rollouts.driver import Driver
 from fleet.rollouts.operate import operate
@@ -135,6 +136,22 @@ def test_a_stop_takes_the_nonce_of_the_order_so_a_proof_on_its_way_counts(world:
     world.service.tick(world.now_s + 2, said)
     world.run(3)
     assert world.stages()["air-00"] == "proved"
+
+
+def test_of_many_stops_the_first_come_with_the_halt_and_the_others_behind_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deciding, "STOPS", 1)
+    world.add(waves=(WAVES[1],))
+    world.say(Verb.START)
+    world.run(2)
+    world.publish = lambda messages: list(range(len(messages)))  # type: ignore[method-assign]
+    world.say(Verb.HALT)
+    assert sorted(bool(one.stop) for one in world.executions().values()) == [False, False, False, True]
+    for second in (1, 2, 3):
+        world.service.tick(world.now_s + second)
+    assert all(one.stop for one in world.executions().values())
+    assert_replays(world)
 
 
 def test_the_epoch_forgets_what_has_expired_and_its_number_outlives_a_backup(world: World) -> None:
