@@ -13,7 +13,7 @@ from fleet.rollout.step import create, due, step
 
 ACTOR = "rehearsal"
 _IDLE_S = 300  # between two looks while nobody is under way, at most
-_TICKS = 700  # looks of a rollout that is as fast as its limits allow, about
+_TICKS = 300  # looks of a rollout that is as fast as its limits allow, about
 _TICK_S = (5, 60)  # the shortest and the longest time between two looks while nodes are under way
 _ATTEMPT_S = 240  # of one node, for that estimate
 
