@@ -27,9 +27,7 @@ from fleet.tests.rollout_world import NEW, NOW, QUICK, World, calm, member, memb
 from protocol import refusals, update
 
 PLAN = calm(retries=Retries(tries=2))
-ON_ITS_WAY = Execution(
-    "n-1", Stage.ACTIVE, tries=1, counter=5, ordered_s=NOW, deadline_s=NOW + 60, before=OLD, online=True
-)
+ON_ITS_WAY = Execution("n-1", Stage.ACTIVE, tries=1, counter=5, ordered_s=NOW, deadline_s=NOW + 60, online=True)
 
 
 @pytest.mark.parametrize(
