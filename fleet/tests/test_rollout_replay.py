@@ -12,7 +12,8 @@ from fleet.rollout.plan import Gate, Plan, Wave
 from fleet.rollout.replay import Decision, exposed, history, replay
 from fleet.rollout.step import create
 from fleet.rollout.whatif import Answer
-from fleet.tests.rollout_world import Chance, World, calm, members_of
+from fleet.tests.rollout_chance import Chance
+from fleet.tests.rollout_world import World, calm, members_of
 from protocol import refusals, update
 
 SEEDS = range(60)
