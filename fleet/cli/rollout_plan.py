@@ -197,7 +197,7 @@ def _overlap(planned: "Planned") -> str:
     return f"{found}: {planned.plan.overlap}"
 
 
-def wave_rows(planned: "Planned") -> list[Mapping[str, Any]]:
+def wave_rows(planned: "Planned") -> list[dict[str, Any]]:
     """Rows of WAVES."""
     nodes: list[list[str]] = [[] for _ in planned.plan.waves]
     for node, one in planned.members.items():
