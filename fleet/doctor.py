@@ -35,6 +35,7 @@ DISK_WARN = 2 << 30
 SILENT_S = 900  # three heartbeats of 300 s
 REFUSED_S = 86400  # refused messages of this time are news
 AHEAD_S = 5  # a record that ends later than it arrived by more: two clocks disagree
+AUDITED = 1000  # entries of the audit log that are checked here
 _NAMES = 3  # nodes that are named; the rest is counted
 
 
@@ -187,6 +188,20 @@ def _database(patient: Patient) -> Iterator[Finding]:
     patient.running = status.service_runs(store, patient.now_s)
 
 
+def _audit(patient: Patient) -> Iterator[Finding]:
+    """The end of the audit log: what changes more than that shows in `fleet audit verify`."""
+    try:
+        checked = patient.store.audit.verify(AUDITED)
+    except FleetError as error:
+        yield _failed("audit log", error)
+        return
+    newest = patient.store.audit.newest()
+    if newest is not None:
+        yield Finding(
+            "audit log", OK, f"{newest.seq} entries, the last {checked} hold; newest {newest.hash.hex()[:16]}"
+        )
+
+
 def _disk(patient: Patient) -> Iterator[Finding]:
     usage = shutil.disk_usage(patient.config.directory)
     text = f"{usage.free / 1e9:.1f} GB free of {usage.total / 1e9:.1f} GB"
@@ -327,6 +342,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("root of trust", _trust),
     ("disk", _disk),
     ("database", _database),
+    ("audit log", _audit),
     ("broker program", _program),
     ("service", _service),
     ("broker", _broker),

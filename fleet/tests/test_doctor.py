@@ -13,7 +13,8 @@ from fleet import doctor, pki
 from fleet.boards.unfinished import Note, Unfinished
 from fleet.doctor import FAIL, OK, WARN
 from fleet.model import TQ_AHEAD
-from fleet.store import Store
+from fleet.store import Store, dialect
+from fleet.store.audit import Act
 from fleet.store.intake import Rows
 from fleet.tests.cli_rig import add_nodes, make_fleet, run
 from protocol.records import Record, Sample
@@ -215,3 +216,13 @@ def test_a_node_that_dates_its_records_in_the_future_is_named(fleet: Path) -> No
         intake.close()
     assert found(fleet)["clock"].status == WARN
     assert "air-1" in found(fleet)["clock"].text
+
+
+def test_an_audit_log_that_somebody_changed(fleet: Path) -> None:
+    with Store.open(settings.load(fleet).store_url) as store:
+        store.audit.append(Act(NOW, "ops@desk", "halt", "rollout 1", "a doubt"))
+        assert found(fleet)["audit log"].status == OK
+        with dialect.writing(store._engine) as connection:
+            connection.exec_driver_sql("UPDATE audit SET actor = 'me'")
+    finding = found(fleet)["audit log"]
+    assert (finding.status, "was changed" in finding.text) == (FAIL, True)
