@@ -74,6 +74,7 @@ mqtt {{
     min_version: "1.2"
     timeout: 20  # seconds: an ESP32 needs some for its first handshake
   }}
+  js_api_timeout: "20s"  # nodes wait 30 s; the default of 5 s cuts them off when thousands start at a time
   ack_wait: "{broker.ack_wait_s}s"
   max_ack_pending: {MAX_ACK_PENDING}
   consumer_inactive_threshold: "{broker.session_days * 24}h"
