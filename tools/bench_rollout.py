@@ -65,6 +65,7 @@ class Options:
     cuts: int = 50  # permille
     deadline_s: int = 0  # from an order to its proof; 0 = by the number of nodes
     workers: int = 2
+    sync: str = "always"  # when the broker's messages reach the disk (broker.sync of fleet.toml)
     plan_only: bool = False
 
     @property
@@ -268,7 +269,8 @@ async def swarmed(directory: Path, options: Options) -> dict[str, Any]:
     """The whole run."""
     began = time.monotonic()
     seats = roster(options.nodes, options.seed, options.flaky, options.cuts)
-    async with Swarm(directory, seats, pace(options), options.workers) as swarm:
+    settings = {"broker": {"sync": options.sync}}
+    async with Swarm(directory, seats, pace(options), options.workers, settings) as swarm:
         await swarm.power_on(options.span_s + options.nodes / 20)
         with Store.open(swarm.config.store_url) as store:
             found = await Bench(swarm, store, options).run()
@@ -286,6 +288,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--cuts", type=int, default=Options.cuts, metavar="PERMILLE", help="nodes with a power cut (50)")
     made.add_argument("--deadline", type=int, default=0, metavar="S", help="from an order to its proof")
     made.add_argument("--workers", type=int, default=Options.workers, metavar="N", help="processes of nodes (2)")
+    made.add_argument("--sync", default=Options.sync, metavar="WHEN", help="broker.sync of the fleet (always)")
     made.add_argument("--plan-only", action="store_true", help="only the plan, of nodes that are rows of a database")
     made.add_argument("--keep", type=Path, metavar="DIR", help="leave the fleet there, to look at it")
     return made
@@ -294,7 +297,9 @@ def arguments() -> argparse.ArgumentParser:
 def main(words: list[str]) -> None:
     """Run it, and print the result."""
     asked = arguments().parse_args(words)
-    options = Options(asked.nodes, asked.seed, asked.flaky, asked.cuts, asked.deadline, asked.workers, asked.plan_only)
+    options = Options(
+        asked.nodes, asked.seed, asked.flaky, asked.cuts, asked.deadline, asked.workers, asked.sync, asked.plan_only
+    )
     with tempfile.TemporaryDirectory(prefix="swarm-") as scratch:
         directory = asked.keep or Path(scratch)
         directory.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ class Crew:
     members: tuple[Member, ...]
     programs: tuple[dict[str, bytes], ...]  # {path: content}
     pace: Pace
-    handshakes: int = 50
+    handshakes: int = 8
 
     def save(self, path: Path) -> None:
         """Write it; FleetError when the file exists."""

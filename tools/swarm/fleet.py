@@ -121,8 +121,8 @@ class Swarm:
     def _found(self) -> None:
         """The directory, the root, the releases of the first version, the nodes."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        broker = {"host": HOST, "port": free_port(), "listen": HOST}
-        values = {"broker": broker, **self._settings}
+        own = {"host": HOST, "port": free_port(), "listen": HOST}
+        values = {**self._settings, "broker": {**own, **self._settings.get("broker", {})}}
         made = setup.plan(self.fleet_dir, values)
         made.carry_out()
         self.config = made.config
