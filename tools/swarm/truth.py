@@ -47,8 +47,8 @@ def fault(said: Execution, real: Facts, target: str) -> str:
         return "proved, and it does not run that"
     if said.stage in _UNCHANGED and has_target and not said.late:
         return f"{said.stage}, and it runs the target"
-    if said.stage is Stage.DARK and said.tries and real.is_up and not real.is_silent and _spoke(said, real):
-        return "dark, and it spoke before its deadline"
+    if said.stage is Stage.DARK and real.session(said.deadline_s * 1000) and _spoke(said, real):
+        return "dark, and it spoke, and was online at its deadline"
     if said.stage is Stage.TIMED_OUT and real.is_silent and not _spoke(said, real):
         return "timed out, and it never spoke of the order"
     return ""

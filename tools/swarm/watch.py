@@ -21,9 +21,10 @@ class Curve:
     points: list[tuple[float, int]] = field(default_factory=list)
 
     def add(self, at_s: float, count: int) -> None:
-        """One look."""
-        if not self.points or self.points[-1][1] != count:
-            self.points.append((at_s, count))
+        """One look; of looks that find the same, the first and the last are kept."""
+        if [point[1] for point in self.points[-2:]] == [count, count]:
+            self.points.pop()
+        self.points.append((at_s, count))
 
     def rate(self, low: int, high: int) -> float:
         """Per second between the looks at which it first was above `low` and at least `high`; 0 when it never was."""

@@ -197,6 +197,9 @@ TRUTHS: dict[str, tuple[Stage, dict[str, Any], dict[str, Any], bool]] = {
     "a node that got there late is told to be late": (Stage.DARK, {"late": True}, {"manifest": TARGET}, True),
     "a node that reverted runs something else": (Stage.REVERTED, {}, {}, True),
     "a node that speaks is not dark": (Stage.DARK, {}, {"said": SPOKE}, False),
+    "a node that was away at its deadline is dark": (
+        Stage.DARK, {}, {"said": SPOKE, "sessions": (NOW_MS, NOW_MS + 50_000, NOW_MS + 90_000)}, True,
+    ),
     "a node that fell silent is dark": (Stage.DARK, {}, {"said": SPOKE, "is_silent": True}, True),
     "a node that speaks timed out": (Stage.TIMED_OUT, {}, {"said": SPOKE}, True),
     "a node that never spoke did not time out": (Stage.TIMED_OUT, {}, {"is_silent": True}, False),
@@ -223,7 +226,7 @@ def test_only_who_was_online_all_the_time_is_asked_when_it_refused() -> None:
 
 def test_a_rate_is_that_between_two_counts() -> None:
     curve = Curve()
-    for at_s, count in ((0.0, 0), (1.0, 0), (2.0, 10), (3.0, 1010), (4.0, 2010), (9.0, 2011)):
+    for at_s, count in ((0.0, 0), (1.0, 0), (2.0, 10), (5.0, 10), (7.0, 10), (8.0, 1010), (9.0, 2010), (12.0, 2011)):
         curve.add(at_s, count)
-    assert curve.rate(10, 2010) == 1000.0
+    assert curve.rate(10, 2010) == 1000.0, "the burst began after the last look that found nothing of it"
     assert curve.rate(2011, 5000) == 0.0
