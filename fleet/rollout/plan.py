@@ -65,7 +65,7 @@ class Gate:
     success: int = 950  # permille of the executed nodes that have to be proved before the next wave begins
     presence: int = 800  # permille of the wave's nodes that have to be executed before it is judged
     failures: int = 50  # permille of the executed nodes: more than that halts
-    sample: int = 10  # executed nodes from which `failures` counts; a wave that ends with fewer is judged by `success`
+    sample: int = 20  # executed nodes from which `failures` counts; a wave that ends with fewer is judged by `success`
     failures_max: int = (
         0  # failed nodes of the whole rollout: more than that halts, however few were executed; 0 = no cap
     )

@@ -103,6 +103,19 @@ def test_a_wave_that_cannot_be_good_any_more_halts_at_once() -> None:
     )
 
 
+def test_with_the_careful_defaults_one_failure_by_chance_does_not_halt_and_the_second_of_a_few_does() -> None:
+    fleet = world(40, gate=replace(Gate(), soak_s=0), on_failure=OnFailure.PAUSE)
+    fleet.says(update.REVERTED, "n-1", code=refusals.U_CRASHED)
+    for node in names(2, 20):
+        fleet.prove(node)
+        assert fleet.phase is Phase.RUNNING, node
+    fleet.says(update.REVERTED, "n-21", code=refusals.U_CRASHED)
+    assert (fleet.phase, fleet.state.rollout.reason) == (
+        Phase.HALTED,
+        "2 of 21 executed nodes of wave w0 failed, at most 5 % may",
+    )
+
+
 def test_resume_after_a_halt_accepts_what_was_seen_and_nothing_more() -> None:
     fleet = world(40, gate=Gate(soak_s=0, success=0, failures=50, sample=10), on_failure=OnFailure.PAUSE)
     fleet.prove(*names(10, 18))
