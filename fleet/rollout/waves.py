@@ -10,7 +10,7 @@ from hashlib import sha256
 from fleet import selection
 from fleet.model import Kind
 from fleet.rollout.draft import PlanError
-from fleet.rollout.plan import Goal, Judging, Member, Mode, OnFailure, Plan, Wave
+from fleet.rollout.plan import Member, Plan, Wave
 
 Attributes = Callable[[str], selection.Attributes]  # of a node
 
@@ -58,38 +58,6 @@ def assign(
     if not found:
         raise PlanError("no wave takes a node", hint="leave `count`, `share` and `where` out of the last wave")
     return Assigned(replace(plan, waves=tuple(waves)), dict(sorted(found.items())), left, tuple(dropped))
-
-
-def undo(plan: Plan, members: Mapping[str, Member], parent: int, nodes: Collection[str], staged: bool) -> Assigned:
-    """The rollout that boots the program before on these nodes of rollout `parent`: what they ran when it was planned.
-
-    `staged` keeps its waves and gates, for an operator; else one wave without soak and judging takes all at once.
-    PlanError when nothing is known to be booted on any of them.
-    """
-    chosen = {node: members[node] for node in sorted(nodes) if members[node].before}
-    if not chosen:
-        raise PlanError(f"no node of rollout {parent} has a program before that is known")
-    waves = plan.waves
-    if not staged:
-        waves = (Wave("undo", judged=False, gate=replace(plan.waves[0].gate, soak_s=0)),)
-        chosen = {node: replace(one, wave=0) for node, one in chosen.items()}
-    used = sorted({one.wave for one in chosen.values()})
-    there = {old: new for new, old in enumerate(used)}
-    made = replace(
-        plan,
-        name=f"undo-{plan.name}"[:63],
-        goal=Goal.PREVIOUS,
-        targets=(),
-        where="",
-        nodes=tuple(chosen),
-        mode=Mode.SNAPSHOT,
-        waves=tuple(waves[index] for index in used),
-        judging=plan.judging if staged else Judging(enabled=False),
-        on_failure=OnFailure.PAUSE,
-        parent=parent,
-    )
-    moved = {node: replace(one, wave=there[one.wave]) for node, one in chosen.items()}
-    return Assigned(made, moved, tuple(sorted(set(nodes) - chosen.keys())))
 
 
 def _salt(plan: Plan) -> bytes:

@@ -26,8 +26,9 @@ from fleet.rollout.model import (
     Undo,
     Verb,
 )
-from fleet.rollout.plan import Goal, Judging, Member, Mode, Overlap, Plan, Skipped, Wave
+from fleet.rollout.plan import Goal, Member, Plan
 from fleet.rollout.step import step
+from fleet.rollout.undo import undone
 from fleet.rollouts.orders import HELD_S, Made, Orders
 from fleet.store import Store
 from fleet.store.audit import Act
@@ -178,39 +179,20 @@ class Decider:
 
     def _undo(self, watched: Watched, wanted: Undo, seen: Seen, now_s: int) -> New:
         """A rollout that boots the program before: staged when an operator wants it, at once after a halt."""
-        plan, command = watched.plan, seen.command
+        command = seen.command
         staged = command is not None and command.verb is Verb.UNDO and watched.phase is Phase.FINISHED
-        members, skipped = [], []
-        for node in wanted.nodes:
-            member, execution = watched.members[node], watched.state.executions[node]
-            before = execution.before or member.before
-            if not before and not watched.settings:
-                skipped.append(Skipped(node, "nobody knows what ran there before"))
-            else:
-                members.append(replace(member, before=before, wave=member.wave if staged else 0))
-        gate = replace(plan.waves[-1].gate, soak_s=0)
-        waves = plan.waves if staged else (Wave("undo", judged=False, gate=gate),)
-        undoing = replace(
-            plan,
-            name=self._name(f"undo-{plan.name}"),
-            goal=Goal.PREVIOUS,
-            targets=(),
-            settings={},
-            where="",
-            nodes=tuple(one.node for one in members),
-            mode=Mode.SNAPSHOT,
-            waves=waves,
-            judging=plan.judging if staged else Judging(enabled=False),
-            overlap=Overlap.SUPERSEDE,
-            force=True,
-            parent=watched.id,
+        executions = watched.state.executions
+        made = undone(
+            watched.id,
+            watched.plan,
+            watched.members,
+            executions,
+            wanted.nodes,
+            staged=staged,
+            settings=watched.settings,
         )
-        return New(undoing, members, command.actor if command else ACTOR, now_s, skipped)
-
-    def _name(self, wanted: str) -> str:
-        taken = {view.name for view in self._store.rollouts.all()}
-        names = [wanted, *(f"{wanted}-{number}" for number in range(2, len(taken) + 3))]
-        return next(name for name in names if name not in taken)
+        plan = replace(made.plan, name=self._store.rollouts.free_name(made.plan.name))
+        return New(plan, made.members, command.actor if command else ACTOR, now_s, made.skipped)
 
 
 def _act(rollout: int, seen: Seen, told: Step, logged: Logged) -> Act:

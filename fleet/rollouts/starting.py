@@ -22,8 +22,7 @@ def keep(store: Store, planned: Planned, actor: str, now_s: int) -> RolloutView:
     for view in store.rollouts.all([Phase.DRAFT]):
         if view.hash == planned.hash:
             return view
-    taken = {view.name for view in store.rollouts.all()}
-    plan = replace(planned.plan, name=_free(planned.plan.name, taken))
+    plan = replace(planned.plan, name=store.rollouts.free_name(planned.plan.name))
     made = store.rollouts.add(plan, list(planned.members.values()), planned.skipped, actor, now_s, planned.hash)
     return store.rollouts.get(made)
 
@@ -98,12 +97,3 @@ def require_same(store: Store, config: Config, view: RolloutView, now_s: int) ->
         hint=f"`fleet rollout abort {view.id}`, then plan it anew",
         cause=f"{len(changed)} of them: {some}" if changed else "the plan means something else now",
     )
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """That name, or with a number behind it the first that no rollout has."""
-    found, number = name, 1
-    while found in taken:
-        number += 1
-        found = f"{name[:58]}-{number}"
-    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import chain, count
 from typing import Any
 
 import cbor2
@@ -31,6 +32,7 @@ _EXECUTION = tuple(_AT[name] for name in _EXECUTION_NAMES)
 _RECENT = 1 + _EXECUTION_NAMES.index("recent")
 _STAGES = {stage.value: stage for stage in Stage}
 _ENDED = tuple(stage.value for stage in ENDED)
+NAME_MAX = 63  # characters, as in plan files
 OPEN = (Phase.RUNNING, Phase.PAUSED, Phase.HALTED)  # it has nodes to order, or may get some
 _OPEN = tuple(phase.value for phase in OPEN)
 
@@ -121,6 +123,13 @@ class Rollouts:
             return [
                 _view(row) for row in connection.execute(query.where(_ROLLOUT.phase.in_(wanted)) if wanted else query)
             ]
+
+    def free_name(self, wanted: str) -> str:
+        """That name, or with a number behind it the first that no rollout has or had."""
+        with reading(self._engine) as connection:
+            taken = set(connection.scalars(select(_ROLLOUT.name)))
+        names = chain([wanted[:NAME_MAX]], (f"{wanted[: NAME_MAX - 6]}-{number}" for number in count(2)))
+        return next(name for name in names if name not in taken)
 
     def heads(self) -> dict[int, tuple[int, Phase, int]]:
         """{number: (version, phase, when it ended)} of all: what a look that is cheap can tell."""

@@ -8,7 +8,7 @@ import pytest
 from fleet.model import Kind
 from fleet.rollout import waves
 from fleet.rollout.draft import PlanError
-from fleet.rollout.plan import Goal, Member, Plan, Target, Wave
+from fleet.rollout.plan import Member, Plan, Target, Wave
 
 PLAN = Plan("spring")
 
@@ -95,27 +95,3 @@ def test_a_canary_is_not_a_node_that_is_away_while_another_is_there() -> None:
     assert found.members[first].wave == 1
     everybody = [one.node for one in nodes(10)]
     assert counts(waves.assign(PLAN, nodes(10), silent=everybody)) == {"canary": 1, "rest": 9}
-
-
-def test_an_undo_by_an_operator_keeps_the_waves() -> None:
-    there = waves.assign(replace(PLAN, waves=(Wave("a", count=2), Wave("b", count=3), Wave("c"))), nodes(10))
-    proved = [one.node for one in there.members.values() if one.wave != 1]
-    found = waves.undo(there.plan, there.members, 7, proved, staged=True)
-    assert counts(found) == {"a": 2, "c": 5}
-    assert (found.plan.goal, found.plan.parent, found.plan.targets) == (Goal.PREVIOUS, 7, ())
-    assert {one.before for one in found.members.values()} == {b"old"}
-
-
-def test_an_undo_after_a_halt_is_one_wave_without_soak_and_judging() -> None:
-    there = waves.assign(PLAN, nodes(10))
-    found = waves.undo(there.plan, there.members, 7, ["air-3", "air-4"], staged=False)
-    assert list(found.members) == ["air-3", "air-4"]
-    [wave] = found.plan.waves
-    assert (wave.gate.soak_s, wave.judged, found.plan.judging.enabled) == (0, False, False)
-
-
-def test_a_node_of_which_nobody_knows_what_ran_before_is_not_undone() -> None:
-    there = waves.assign(PLAN, [Member("air-1", Kind.AIR, 0), *nodes(1)])
-    assert waves.undo(there.plan, there.members, 7, list(there.members), staged=False).left == ("air-1",)
-    with pytest.raises(PlanError, match="no node of rollout 7"):
-        waves.undo(there.plan, there.members, 7, ["air-1"], staged=False)
