@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet import setup
+from fleet.config import EMBEDDED
 from fleet.model import Kind
 from fleet.rollout.draft import Draft
 from fleet.rollout.logged import Logged, decode
@@ -36,7 +37,7 @@ from fleet.store.rollouts import RolloutView
 from fleet.tests.update_rig import Trusted
 from tools.swarm import flaws, paper, truth
 from tools.swarm.crew import Facts
-from tools.swarm.fleet import FIRST, Swarm, program, roster
+from tools.swarm.fleet import FIRST, MOSQUITTO, Swarm, program, roster
 from tools.swarm.node import Pace
 from tools.swarm.watch import Explained, Orders, heard_per_s
 
@@ -66,6 +67,7 @@ class Options:
     deadline_s: int = 0  # from an order to its proof; 0 = by the number of nodes
     workers: int = 2
     sync: str = "always"  # when the broker's messages reach the disk (broker.sync of fleet.toml)
+    broker: str = EMBEDDED
     plan_only: bool = False
 
     @property
@@ -270,7 +272,7 @@ async def swarmed(directory: Path, options: Options) -> dict[str, Any]:
     began = time.monotonic()
     seats = roster(options.nodes, options.seed, options.flaky, options.cuts)
     settings = {"broker": {"sync": options.sync}}
-    async with Swarm(directory, seats, pace(options), options.workers, settings) as swarm:
+    async with Swarm(directory, seats, pace(options), options.workers, settings, options.broker) as swarm:
         await swarm.power_on(options.span_s + options.nodes / 20)
         with Store.open(swarm.config.store_url) as store:
             found = await Bench(swarm, store, options).run()
@@ -289,6 +291,7 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--deadline", type=int, default=0, metavar="S", help="from an order to its proof")
     made.add_argument("--workers", type=int, default=Options.workers, metavar="N", help="processes of nodes (2)")
     made.add_argument("--sync", default=Options.sync, metavar="WHEN", help="broker.sync of the fleet (always)")
+    made.add_argument("--broker", choices=(EMBEDDED, MOSQUITTO), default=EMBEDDED, help="which broker (embedded)")
     made.add_argument("--plan-only", action="store_true", help="only the plan, of nodes that are rows of a database")
     made.add_argument("--keep", type=Path, metavar="DIR", help="leave the fleet there, to look at it")
     return made
@@ -297,9 +300,8 @@ def arguments() -> argparse.ArgumentParser:
 def main(words: list[str]) -> None:
     """Run it, and print the result."""
     asked = arguments().parse_args(words)
-    options = Options(
-        asked.nodes, asked.seed, asked.flaky, asked.cuts, asked.deadline, asked.workers, asked.sync, asked.plan_only
-    )
+    rest = asked.deadline, asked.workers, asked.sync, asked.broker, asked.plan_only
+    options = Options(asked.nodes, asked.seed, asked.flaky, asked.cuts, *rest)
     with tempfile.TemporaryDirectory(prefix="swarm-") as scratch:
         directory = asked.keep or Path(scratch)
         directory.mkdir(parents=True, exist_ok=True)

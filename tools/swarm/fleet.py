@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -10,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from fleet import setup
-from fleet.config import Config
+from fleet.broker import control, mosquitto
+from fleet.broker.process import BrokerProcess
+from fleet.config import EMBEDDED, EXTERNAL, Config
 from fleet.model import Kind
 from fleet.processes import tied
 from fleet.provision import Provisioner, Request
@@ -28,6 +32,7 @@ from tools.swarm.node import Pace
 from tools.testbed.bed import HOST, free_port
 from tools.testbed.service import ServiceProcess
 
+MOSQUITTO = "mosquitto"
 FIRST = "1.0.0"  # the version that every node has at first
 BOARDS = {Kind.AIR: "esp32_air", Kind.LIGHT: "esp32_light"}
 _STEP_UDEG = 2000  # between two nodes of the grid: 140 m and more, so nobody has a neighbour
@@ -79,7 +84,7 @@ class SwarmError(Exception):
 
 class Swarm:
     """`async with` makes the fleet in `directory` (new or empty), starts the service, and ends all of it. The nodes are
-    off until `power_on`."""
+    off until `power_on`. `broker` is EMBEDDED, or MOSQUITTO as an external one."""
 
     def __init__(
         self,
@@ -88,6 +93,7 @@ class Swarm:
         pace: Pace | None = None,
         workers: int = 2,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        broker: str = EMBEDDED,
     ) -> None:
         self.directory = directory
         self.seats = tuple(seats)
@@ -98,6 +104,8 @@ class Swarm:
         self._pace = pace or Pace()
         self._count = workers
         self._settings = settings or {}
+        self._mosquitto: BrokerProcess | None = None
+        self._kind = EMBEDDED if broker == EMBEDDED else EXTERNAL
         self._workers: list[Worker] = []
         self._sequence = 0
 
@@ -121,7 +129,7 @@ class Swarm:
     def _found(self) -> None:
         """The directory, the root, the releases of the first version, the nodes."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        own = {"host": HOST, "port": free_port(), "listen": HOST}
+        own = {"kind": self._kind, "host": HOST, "port": free_port(), "listen": HOST}
         values = {**self._settings, "broker": {**own, **self._settings.get("broker", {})}}
         made = setup.plan(self.fleet_dir, values)
         made.carry_out()
@@ -156,7 +164,18 @@ class Swarm:
     def _crew_file(self, at: int) -> Path:
         return self.directory / f"crew-{at}.cbor"
 
+    def _start_mosquitto(self) -> None:
+        if os.getuid() == 0:  # as root it would become another user, who may not enter a fleet directory
+            with (self.config.broker_dir / mosquitto.CONFIG_NAME).open("a") as file:
+                file.write("user root\n")
+        program = mosquitto.dialect(Path(shutil.which(MOSQUITTO) or f"/usr/sbin/{MOSQUITTO}"), self.config)
+        self._mosquitto = BrokerProcess(program, self.config.broker_dir, control.log_file(self.config))
+        self._mosquitto.start()
+        self._mosquitto.wait_ready()
+
     async def _start(self) -> None:
+        if self._kind == EXTERNAL:
+            self._start_mosquitto()
         self.service = ServiceProcess(self.config, self.directory / "service.log")
         await self.service.start()
         self._workers = [Worker(self.directory, at) for at in range(self._count)]
@@ -190,13 +209,16 @@ class Swarm:
     async def memory_mb(self) -> dict[str, int]:
         """The most that each part ever had."""
         nodes = (await self.figures())["rss_kb"] >> 10
-        return {"nodes": nodes, "service": _peak_mb(self.service.pid), "broker": _peak_mb(self.service.broker_pid)}
+        broker = self._mosquitto.pid if self._mosquitto is not None else self.service.broker_pid
+        return {"nodes": nodes, "service": _peak_mb(self.service.pid), "broker": _peak_mb(broker)}
 
     async def close(self) -> None:
         """End every process."""
         await asyncio.gather(*(worker.stop() for worker in self._workers))
         if hasattr(self, "service"):
             await self.service.stop()
+        if self._mosquitto is not None:
+            self._mosquitto.stop()
         for at in range(self._count):
             self._crew_file(at).unlink(missing_ok=True)
 
