@@ -33,7 +33,8 @@ def refusal(plan: Plan, state: State, command: Command, now_s: int) -> str:
     if verb is Verb.RESUME and head.group % GROUPS == GROUPS - 1:
         return "it was halted too often; plan another one"
     if verb is Verb.PROMOTE:
-        return "" if has_proved(state) and not head.promoted else "there is nothing to promote"
+        may = has_proved(state) or (_is_deserted(state) and now_s != head.wave_s)  # the word may come twice
+        return "" if may and not head.promoted else "there is nothing to promote"
     return ""
 
 
@@ -59,6 +60,12 @@ def _may_again(plan: Plan, one: Execution) -> bool:
 def is_over(plan: Plan, head: Rollout, now_s: int) -> bool:
     """Whether nodes that were not ordered by now are given up."""
     return head.started_s > 0 and now_s >= head.started_s + plan.expires_s
+
+
+def _is_deserted(state: State) -> bool:
+    """Whether the present wave had nodes, and has none any more: it says nothing about the release."""
+    stages = [one.stage for one in state.executions.values() if one.wave == state.rollout.wave]
+    return bool(stages) and all(stage in (Stage.REMOVED, Stage.SUPERSEDED) for stage in stages)
 
 
 def has_proved(state: State) -> bool:

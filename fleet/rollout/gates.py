@@ -33,6 +33,11 @@ class Counts:
     late: int = 0  # timed out or dark, and proved afterwards
 
     @property
+    def gone(self) -> int:
+        """Nodes that do not count any more."""
+        return self.superseded + self.removed
+
+    @property
     def lost(self) -> int:
         """Nodes that were ordered and ended without success."""
         return self.failed + self.rejected + self.reverted + self.timed_out + self.dark
@@ -55,7 +60,7 @@ class Counts:
     @property
     def ended(self) -> int:
         """Nodes with which the rollout is done."""
-        return self.lost + self.proved + self.unreached + self.stopped + self.superseded + self.removed
+        return self.lost + self.proved + self.unreached + self.stopped + self.gone
 
     def add(self, one: Execution) -> None:
         """Count a node."""

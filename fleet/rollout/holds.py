@@ -69,6 +69,8 @@ def waits(here: Situation) -> Iterator[Reason]:
     head, wave = here.head, here.waves[here.head.wave]
     name, gate = here.plan.waves[head.wave].name, here.plan.waves[head.wave].gate
     if not wave.members:
+        if wave.gone and not head.promoted:
+            yield Reason(Hold.THRESHOLD, f"every node of wave {name} was retired or taken away, and none has proved it")
         return
     if not is_good(gate, wave) or not (is_present(gate, wave) or (head.promoted and wave.proved)):
         yield Reason(Hold.THRESHOLD, _threshold(name, wave, gate.success, gate.presence))

@@ -92,7 +92,7 @@ class Execution:
     excused: int = 0  # of them: those that are no attempts, because a halt ended them or an operator wants another try
     recent: tuple[int, ...] = ()  # when orders were made for it, those of the last `Retries.burst_s`
     counter: int = 0  # of the newest order; 0 = none was made, or it has no number yet (`numbered`)
-    stop: int = 0  # counter of the STOP that followed it; 0 = none did
+    stop: int = 0  # counter of the STOP that followed it, or its own if the epoch alone stops it; 0 = none did
     ordered_s: int = 0
     deadline_s: int = 0  # of the newest order; 0 = none
     not_before_s: int = 0  # after an attempt that failed

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from fleet.rollout.commands import GROUPS, retried
 from fleet.rollout.gates import counted
-from fleet.rollout.model import FAILURES, Command, Phase, Stage, Verb
+from fleet.rollout.model import FAILURES, IN_FLIGHT, Command, Phase, Stage, Verb
 from fleet.rollout.transitions import Cause, moved
 from fleet.rollout.work import Work
 
@@ -37,6 +37,9 @@ def _resume(work: Work, command: Command) -> None:
     if head.phase is Phase.HALTED:
         _, total = counted(work.executions.values(), len(work.plan.waves))
         head = replace(head, group=head.group + 1, accepted=total.bad, soak_s=0)
+        for one in list(work.executions.values()):
+            if one.stage in IN_FLIGHT and not one.stop:
+                work.put(replace(one, stop=one.counter))  # the epoch stops it, whether its STOP was sent by now or not
     work.head = replace(head, phase=Phase.RUNNING, reason="")
 
 

@@ -80,7 +80,7 @@ class Work:
         if self.head.group:
             self.act(Halt(self.head.group))
         for one in self.executions.values():
-            if one.stage in IN_FLIGHT and not one.stop:
+            if one.stage in IN_FLIGHT and one.stop <= one.counter:
                 self.act(Stop(one.node))
         self.head = replace(self.head, phase=Phase.HALTED, promoted=False, reason=why)
         self.note(f"halted: {why}")

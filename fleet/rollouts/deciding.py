@@ -141,7 +141,7 @@ class Decider:
         if head.phase not in (Phase.HALTED, Phase.ABORTED):
             return False
         executions = watched.state.executions
-        nodes = [node for node, one in executions.items() if one.stage in IN_FLIGHT and one.counter and not one.stop]
+        nodes = [node for node, one in executions.items() if one.stage in IN_FLIGHT and one.stop <= one.counter > 0]
         if not nodes:
             return False
         seen = Seen()

@@ -309,12 +309,13 @@ class Check:
             gate = plan.waves[index].gate
             nodes = [one for one in self.after.executions.values() if one.wave == index]
             nodes = [one for one in nodes if one.stage not in (Stage.REMOVED, Stage.SUPERSEDED)]
+            promoted = before.promoted or (self.seen.command is not None and self.seen.command.verb is Verb.PROMOTE)
             if not nodes:
+                assert promoted or all(one.wave != index for one in self.after.executions.values())
                 continue
             # an order for a straggler may have followed in the same step
             executed, _, proved = self.shares(nodes)
             assert Fraction(proved, executed) >= Fraction(gate.success, 1000)
-            promoted = before.promoted or (self.seen.command is not None and self.seen.command.verb is Verb.PROMOTE)
             assert promoted or Fraction(executed, len(nodes)) >= Fraction(gate.presence, 1000)
             if index == before.wave and gate.soak_s:
                 assert before.soak_s

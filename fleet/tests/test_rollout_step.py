@@ -234,6 +234,20 @@ def test_a_newer_rollout_takes_nodes() -> None:
     assert fleet.phase is Phase.FINISHED
 
 
+@pytest.mark.parametrize("how", ["retired", "another order", "a newer rollout"])
+def test_a_wave_whose_nodes_are_all_gone_lets_nobody_pass_without_an_operator(how: str) -> None:
+    fleet = world(1, 2)
+    if how == "a newer rollout":
+        fleet.tell(Seen(superseded=frozenset({"n-1"})))
+    else:
+        order = {"retired": True} if how == "retired" else {"counter": fleet.counter + 9}
+        fleet.says(update.DOWNLOADING, "n-1", **order)
+    fleet.wait(86400)
+    assert fleet.state.rollout.wave == 0, "a canary that is gone proves nothing"
+    fleet.command(Verb.PROMOTE)
+    assert fleet.in_stage(Stage.ORDERED) == ["n-2", "n-3"]
+
+
 def test_the_verdict_of_one_wave_is_not_that_of_the_next() -> None:
     waves = tuple(Wave(name, gate=QUICK) for name in "abc")
     fleet = world(1, 1, 1, waves=waves, judging=Judging(enabled=True))

@@ -154,6 +154,24 @@ def test_of_many_stops_the_first_come_with_the_halt_and_the_others_behind_it(
     assert_replays(world)
 
 
+def test_who_was_resumed_before_its_stop_was_sent_has_not_failed_and_stops_at_the_next_halt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deciding, "STOPS", 1)
+    world.add(waves=(WAVES[1],))
+    world.say(Verb.START)
+    world.run(2)
+    world.say(Verb.HALT)
+    world.say(Verb.RESUME)
+    world.say(Verb.HALT)
+    world.run(3, lambda: all(one.stop > one.counter for one in world.executions().values()))
+    world.say(Verb.RESUME)
+    world.run_to(Phase.FINISHED)
+    assert set(world.stages().values()) == {"proved"}
+    assert {len(node.seen) for node in world.nodes.values()} <= {2, 3}, "two orders, and a stop between them"
+    assert_replays(world)
+
+
 def test_the_epoch_forgets_what_has_expired_and_its_number_outlives_a_backup(world: World) -> None:
     world.add()
     world.say(Verb.START)
