@@ -94,6 +94,7 @@ class Facts:
     epochs: tuple[tuple[int, int], ...]  # (ms since 1970, number)
     said: tuple[tuple[int, int, int, int], ...]  # (ms since 1970, counter, stage, code)
     sessions: tuple[int, ...]  # ms since 1970: up, down, up ...
+    envelopes: tuple[tuple[int, str], ...] = ()  # (counter, SHA-256 in hex) of each of `orders`
 
     def session(self, at_ms: int) -> int:
         """A number of the session that it had then, 0 when it had none or is silent by now."""

@@ -4,6 +4,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from node.core import document
@@ -15,6 +16,7 @@ from protocol.errors import DecodeError
 from protocol.events import UPDATE
 from protocol.identity import Identity
 from protocol.messages import E_UNKNOWN, FAILED, RESET_HARD, RESET_POWER_ON, RESET_WATCHDOG, Command, Config, Reply
+from protocol.trust import Campaign, Signed
 from protocol.update import CONFIRMED, WAITING, Proof, Status
 from tools.sim.world import hash32, text_seed
 from tools.swarm import flaws as wrong
@@ -69,6 +71,7 @@ class Trace:
     refused: int = 0  # subscriptions
     steps: int = 0  # of the updater since the first order
     orders: list[int] = field(default_factory=list)  # when an envelope came that was not the one before
+    envelopes: list[tuple[int, bytes]] = field(default_factory=list)  # (counter, SHA-256) of each of these
     epochs: list[tuple[int, int]] = field(default_factory=list)  # (when, number) as a Status first said it
     said: list[tuple[int, int, int, int]] = field(default_factory=list)  # (when, counter, stage, code) of each Status
     sessions: list[int] = field(default_factory=list)  # when it came up, went down, came up ...
@@ -273,6 +276,8 @@ class Node:
         if payload != self._order_came:
             self._order_came = payload
             self.trace.orders.append(_utc_ms())
+            counter = Campaign.decode(Signed.decode(payload).document).counter
+            self.trace.envelopes.append((counter, sha256(payload).digest()))
         self.device.resident.offer(payload)
 
     def _configure(self, payload: bytes) -> None:

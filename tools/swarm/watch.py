@@ -90,5 +90,9 @@ class Explained:
                 part.reasons and all(one.text for one in part.reasons) for part in found.parts
             ):
                 self.without[node] = "no reason"
-            elif not found.on_target and not any(part.about.startswith("rollout") for part in found.parts):
+            elif (
+                found.wanted
+                and not found.on_target
+                and not any(part.about.startswith("rollout") for part in found.parts)
+            ):
                 self.without[node] = "not on the target, and no word about the rollout"

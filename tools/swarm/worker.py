@@ -128,6 +128,7 @@ def _facts(node: Node) -> list[Any]:
         trace.epochs,
         trace.said,
         trace.sessions,
+        [(counter, digest.hex()) for counter, digest in trace.envelopes],
     ]
 
 
