@@ -41,7 +41,7 @@ from fleet.ingest.sorter import Holds, Sorter
 from fleet.model import Standing
 from fleet.releases.archive import Archive
 from fleet.rollouts.driver import Driver
-from fleet.rollouts.halted import Halted
+from fleet.rollouts.epoch import EpochDelivery
 from fleet.store import Store
 from fleet.store.upkeep import Limits
 from protocol.topics import PREFIX
@@ -198,7 +198,7 @@ class _Service:
         self._ingest = Ingest(self._inbox, sorter, self._intake, self._bus.ack, self._bus.resume, log.warning)
         self._deliver = Deliver(store, self._bus.publish_all)
         self._driver = Driver(store, config)
-        self._halted = Halted(store, self._bus.publish, lambda: self._bus.session)
+        self._epoch = EpochDelivery(store, self._bus.publish, lambda: self._bus.session)
         self._repeats: list[_Repeat] = []
 
     def serve(self, stop: threading.Event, words: Sequence[str]) -> None:
@@ -262,7 +262,7 @@ class _Service:
             self._driver.tick(_now_ms() // 1000)
         finally:
             if self._bus.up.is_set():
-                self._halted.step()
+                self._epoch.step()
 
     def _upkeep(self) -> None:
         """Some roll-ups and retention, in short transactions, then what is due every hour and every day."""
@@ -314,7 +314,7 @@ class _Service:
             "configs_sent": self._deliver.configs,
             "campaigns_sent": self._deliver.campaigns,
             "rollout_steps": self._driver.steps,
-            "epoch": self._halted.number,
+            "epoch": self._epoch.number,
             "commands_sent": self._deliver.commands,
             "commands_expired": self._deliver.expired,
             "block_server": self._blocks.figures()._asdict(),

@@ -150,6 +150,6 @@ def approve(rollout: str, plan_hash: str, why: str, yes: bool, dry_run: bool, ou
         confirm(f"Approve rollout {found.id}, {found.name}?", yes)
         made = starting.approve(session.store, session.config, found, word, out.now_s)
         found = session.store.rollouts.get(found.id)
-        missing = starting.missing_approvals(session.config, found)
+        missing = found.missing_approvals(session.config.rollouts.approvals)
     say_step(found, made, "approve", out)
     out.note(f"It waits for {_many(missing, 'more approval')}." if missing else f"`fleet rollout start {found.id}`")

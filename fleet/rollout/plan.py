@@ -164,6 +164,17 @@ class Plan:
     now: bool = False  # restart at once, also a lamp that is wanted: for emergencies
     parent: int = 0  # the rollout that this one undoes
 
+    def target_of(self, kind: Kind) -> Target | None:
+        """What nodes of a product shall run; None = the plan names no release for them."""
+        return next((one for one in self.targets if one.product is kind), None)
+
+    def manifest_of(self, member: "Member") -> bytes:
+        """What a node shall run in the end; empty = no program is asked of it."""
+        if self.goal is Goal.PREVIOUS:
+            return member.before
+        target = self.target_of(member.kind)
+        return target.manifest if target else b""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

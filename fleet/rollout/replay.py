@@ -74,11 +74,6 @@ def history(one: Decision) -> list[str]:
     return lines + _actions(told) + _changes(one.before, told.changed) or ["nothing that people need to know"]
 
 
-def exposed(decisions: Iterable[Decision]) -> set[str]:
-    """The nodes that ever ran the new program."""
-    return {one.node for decision in decisions for one in decision.logged.step.changed if one.stage in RAN}
-
-
 def _actions(told: Step) -> list[str]:
     """What is to be done, each kind in one line."""
     words = (

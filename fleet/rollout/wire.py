@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import cbor2
 
-from fleet.rollout.model import Execution, Rollout, Seen, Step
+from fleet.rollout.model import Seen, Step
 from fleet.rollout.plan import Member, Plan
 
 T = TypeVar("T")
@@ -81,26 +81,6 @@ def encode_step(step: Step) -> bytes:
 def decode_step(data: bytes) -> Step:
     """A decision, or ValueError."""
     return decode(Step, data)
-
-
-def encode_execution(execution: Execution) -> bytes:
-    """A node of a rollout."""
-    return encode(execution)
-
-
-def decode_execution(data: bytes) -> Execution:
-    """A node of a rollout, or ValueError."""
-    return decode(Execution, data)
-
-
-def encode_rollout(head: Rollout) -> bytes:
-    """The head of a rollout."""
-    return encode(head)
-
-
-def decode_rollout(data: bytes) -> Rollout:
-    """The head of a rollout, or ValueError."""
-    return decode(Rollout, data)
 
 
 def _of(kind: type) -> _Codec:

@@ -67,8 +67,10 @@ class Watched:
     def load(cls, store: Store, rollout: "int | str") -> "Watched":
         """As the database has it; NotFoundError."""
         view = store.rollouts.get(rollout)
-        parent = view.plan.goal is Goal.PREVIOUS and view.plan.parent
-        settings = Goal.CONFIG in (view.plan.goal, store.rollouts.get(parent).plan.goal if parent else view.plan.goal)
+        first = view.plan
+        while first.goal is Goal.PREVIOUS and first.parent:  # an undo can be undone, too
+            first = store.rollouts.get(first.parent).plan
+        settings = first.goal is Goal.CONFIG
         return cls(view, store.rollouts.members(view.id), store.rollouts.state(view.id), settings)
 
     @property

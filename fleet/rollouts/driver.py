@@ -17,7 +17,7 @@ from fleet.rollout.step import due
 from fleet.rollouts import evidence, planning
 from fleet.rollouts.deciding import ACTOR, Decider, Watched
 from fleet.rollouts.facts import Mirror, report_of
-from fleet.rollouts.others import Others
+from fleet.rollouts.surroundings import Surroundings
 from fleet.store import Store
 from fleet.store.rollouts import OPEN
 
@@ -157,17 +157,17 @@ class Driver:
 
     def _seen(self, watched: Watched, now_s: int, reports: tuple[Report, ...] = (), **more: object) -> Seen:
         """What the engine needs to know of the world, besides what is new."""
-        others = Others(self._store, self._mirror, list(self._watched.values()), now_s)
+        around = Surroundings(self._store, self._mirror, list(self._watched.values()), now_s)
         command = more.get("command")
         if command is not None:
             late = due(watched.plan, watched.state, now_s)
             self._mirror.look(late)
             reports = self._reports(watched, late, late)
-        return replace(others.seen(watched), reports=reports, **more)  # type: ignore[arg-type]
+        return replace(around.seen(watched), reports=reports, **more)  # type: ignore[arg-type]
 
     def _yanked(self, watched: Watched) -> Command | None:
         """The word that halts a rollout whose release nobody shall install any more."""
-        if watched.phase is not Phase.RUNNING or watched.plan.goal is not Goal.RELEASE:
+        if watched.phase not in (Phase.RUNNING, Phase.PAUSED) or watched.plan.goal is not Goal.RELEASE:
             return None
         for target in watched.plan.targets:
             found = self._store.releases.find(target.digest)

@@ -99,7 +99,7 @@ def _boots(
     starts = store.telemetry.starts([one.node for one in chosen], min(one.ordered_s for one in chosen) * 1000)
     found: dict[str, int | None] = {}
     for one in chosen:
-        wanted = _manifest(plan, members[one.node])
+        wanted = plan.manifest_of(members[one.node])
         boots = [start.boot for start in starts[one.node] if start.manifest == wanted]
         if boots or one.stage is Stage.PROVED:
             found[one.node] = boots[0] if boots else None
@@ -112,13 +112,6 @@ def _switch_s(track: Track, boot: int | None, since_s: int) -> int | None:
         if (one.received_s <= since_s) if boot is None else (one.boot < boot):
             return one.end_s
     return track.intervals[0].t_s if track.intervals else None
-
-
-def _manifest(plan: Plan, member: Member) -> bytes:
-    """What the node shall run."""
-    if plan.goal is Goal.PREVIOUS:
-        return member.before
-    return next((target.manifest for target in plan.targets if target.product is member.kind), b"")
 
 
 def _controls(

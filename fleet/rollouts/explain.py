@@ -18,7 +18,7 @@ from fleet.rollout.plan import Goal, Mode, Plan
 from fleet.rollout.unselected import failing
 from fleet.rollouts.deciding import Watched
 from fleet.rollouts.facts import Mirror
-from fleet.rollouts.others import Others
+from fleet.rollouts.surroundings import Surroundings
 from fleet.selection import parse
 from fleet.store import Store
 from fleet.store.nodes import NodeView
@@ -124,8 +124,8 @@ def _wanted(store: Store, view: NodeView, mine: Sequence[tuple[RolloutView, Exec
 def _manifest(store: Store, view: NodeView, rollout: RolloutView) -> bytes:
     if rollout.plan.goal is Goal.PREVIOUS:
         return store.rollouts.members(rollout.id)[view.node.id].before
-    targets = {target.product: target.manifest for target in rollout.plan.targets}
-    return targets.get(view.node.kind, b"")
+    target = rollout.plan.target_of(view.node.kind)
+    return target.manifest if target else b""
 
 
 def _rollouts(
@@ -140,11 +140,11 @@ def _rollouts(
     watched = {one.id: Watched.load(store, one.id) for one in store.rollouts.all(_WAITING)}
     for rollout in waiting or [mine[0][0]]:
         own = watched.get(rollout.id) or Watched.load(store, rollout.id)
-        seen = Others(store, mirror, list(watched.values()), now_s).seen(own)
+        seen = Surroundings(store, mirror, list(watched.values()), now_s).seen(own)
         state = _now(own.state, view)
         reasons = explain.explain(own.plan, own.members, state, view.node.id, seen, now_s)
         if own.phase is Phase.DRAFT:
-            reasons[1:1] = _approval(state.rollout.approvals, approvals)
+            reasons[1:1] = _approval(rollout, approvals)
         moves = own.phase in _WAITING and own.state.executions[view.node.id].stage not in ENDED
         yield Part(_name(rollout), reasons, moves)
 
@@ -156,10 +156,11 @@ def _now(state: State, view: NodeView) -> State:
     return State(state.rollout, {**state.executions, one.node: one})
 
 
-def _approval(given: Sequence[str], wanted: int) -> list[Reason]:
-    if len(given) >= wanted:
+def _approval(rollout: RolloutView, wanted: int) -> list[Reason]:
+    missing = rollout.missing_approvals(wanted)
+    if not missing:
         return []
-    words = f"{len(given)} of {wanted} people have approved it"
+    words = f"{wanted - missing} of {wanted} people have approved it"
     return [Reason(explain.hold_code(Hold.APPROVAL), words, 0, HOLDS[Hold.APPROVAL])]
 
 

@@ -77,7 +77,8 @@ def report_of(plan: Plan, settings: bool, member: Member, execution: Execution, 
 
 
 def _of_program(plan: Plan, member: Member, execution: Execution, fact: Fact) -> dict[str, Any]:
-    manifest, base = goal_of(plan, member)
+    manifest, target = plan.manifest_of(member), plan.target_of(member.kind)
+    base = target.base if target else b""
     counter, stage, code, text = fact.counter or 0, fact.stage or update.IDLE, fact.code or 0, fact.text or ""
     if stage == update.REFUSED and counter > max(fact.seen or 0, fact.ordered or 0):
         counter, stage, code, text = fact.seen or 0, update.IDLE, 0, ""  # of a forged order: whoever's word
@@ -88,16 +89,6 @@ def _of_program(plan: Plan, member: Member, execution: Execution, fact: Fact) ->
     proved = answers and fact.proved_manifest == manifest and (not base or fact.proved_base in (b"", base))
     runs = bool(manifest) and fact.manifest == manifest
     return {"counter": counter, "stage": stage, "code": code, "text": text, "proved": proved, "runs": runs}
-
-
-def goal_of(plan: Plan, member: Member) -> tuple[bytes, bytes]:
-    """(manifest, base image) that shall run on a node in the end; empty = nothing is asked of it."""
-    if plan.goal is Goal.PREVIOUS:
-        return member.before, b""
-    for target in plan.targets:
-        if target.product is member.kind:
-            return target.manifest, target.base
-    return b"", b""
 
 
 def _of_settings(plan: Plan, execution: Execution, fact: Fact) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from fleet.configure import PROBATION_S
 from fleet.model import DesiredConfig, Ordered
 from fleet.rollout.model import Order, Rollout, Stop
 from fleet.rollout.plan import Goal, Member, Plan
-from fleet.rollouts.facts import goal_of
 from fleet.store import Store
 from fleet.store.rollouts import Epoch
 from protocol import trust
@@ -46,7 +45,8 @@ class Orders:
         if not wanted:
             return Made()
         roots = signing.roots(self._config)
-        campaigns.check_root(self._config, roots, now_s)
+        if any(isinstance(one, Order) for one in wanted):  # a halt is not lost because of a root: epochs outlive it
+            campaigns.check_root(self._config, roots, now_s)
         signer, actor = signing.campaign_signer(self._config), actor_of(head.id)
         nodes = [one.node for one in wanted]
         counters, before = self._store.campaigns.next_counters(nodes), self._store.campaigns.orders(nodes)
@@ -100,8 +100,7 @@ def _stop(one: Stop, before: Ordered | None, now: bool, now_s: int) -> Campaign:
 
 
 def _order(one: Order, head: Rollout, plan: Plan, member: Member, now_s: int) -> tuple[Campaign, bytes]:
-    manifest, _ = goal_of(plan, member)
-    target = next((target for target in plan.targets if target.product is member.kind), None)
+    manifest, target = plan.manifest_of(member), plan.target_of(member.kind)
     is_boot = plan.goal is Goal.PREVIOUS
     campaign = Campaign(
         counter=1,

@@ -15,9 +15,9 @@ from fleet.model import Kind, Standing
 from fleet.rollout import sun, waves, windows
 from fleet.rollout.draft import Draft, PlanError, plan_hash
 from fleet.rollout.plan import DAY_S, Goal, Member, Overlap, Plan, Skipped, Target
-from fleet.rollouts import cost, fit, places
+from fleet.rollouts import cost, eligibility, places
 from fleet.rollouts.cost import Passage, Payload
-from fleet.rollouts.fit import Facts
+from fleet.rollouts.eligibility import Facts
 from fleet.store import Store
 from fleet.store.nodes import NodeView
 from protocol.trust import Release
@@ -41,10 +41,6 @@ class Planned:
     conflicts: Mapping[int, tuple[str, ...]]  # {open rollout: nodes of this one that it has not done with}
     notes: tuple[str, ...] = ()
     runs: Mapping[bytes, int] | None = None  # {manifest: nodes of the rollout that run it}
-
-    def nodes_of(self, wave: int) -> list[str]:
-        """The nodes of a wave, by id."""
-        return [node for node, one in self.members.items() if one.wave == wave]
 
 
 def plan(store: Store, config: Config, draft: Draft, now_s: int) -> Planned:
@@ -192,7 +188,7 @@ def _site(views: Sequence[NodeView], plan_: Plan) -> _Site:
 def _sorted_out(chosen: Sequence[NodeView], facts: Facts, site: _Site) -> tuple[list[Member], list[Skipped]]:
     members, skipped = [], []
     for view in chosen:
-        reason = fit.skipped(view, facts)
+        reason = eligibility.skipped(view, facts)
         if reason is None:
             members.append(_member(view, facts, site))
         else:

@@ -2,15 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.config import Config
+from fleet.configure import row_of
+from fleet.rollout.explain import said
 from fleet.rollout.model import ENDED, FAILURES, IN_FLIGHT, Execution, Phase, Rollout, Stage, State, Verdict
 from fleet.rollout.plan import Goal, Plan
 from fleet.store import Store
 from fleet.store.rollouts import RolloutView
-from protocol.messages import E_NONE
-from protocol.refusal_texts import text as refusal_text
 
 BAD = (Stage.REVERTED, Stage.FAILED, Stage.TIMED_OUT, Stage.DARK, Stage.REJECTED)  # the worst first
 OVER = (Phase.FINISHED, Phase.ABORTED)
@@ -88,7 +88,7 @@ def standing(store: Store, config: Config, name: "int | str", now_s: int) -> Sta
 def of(view: RolloutView, state: State, approvals: int, now_s: int) -> Standing:
     """The same of what was read before. `approvals` is how many the fleet demands."""
     head, plan = state.rollout, view.plan
-    view = RolloutView(head, plan, view.name, view.created_s, view.created_by, view.hash)
+    view = replace(view, head=head)
     by_wave: list[list[Execution]] = [[] for _ in plan.waves]
     for one in state.executions.values():
         by_wave[one.wave].append(one)
@@ -98,7 +98,7 @@ def of(view: RolloutView, state: State, approvals: int, now_s: int) -> Standing:
         view=view,
         waves=waves,
         attention=_attention(plan, everyone),
-        waits=tuple(_waits(plan, head, waves, by_wave, approvals, now_s)),
+        waits=tuple(_waits(plan, head, waves, by_wave, view.missing_approvals(approvals), now_s)),
         confirmed=_confirmed(head, everyone),
         untouched=sum(not one.tries for one in everyone),
     )
@@ -110,8 +110,6 @@ def goal_text(plan: Plan) -> str:
         return "install " + " and ".join(target.release for target in plan.targets)
     if plan.goal is Goal.PREVIOUS:
         return "boot the program before" + (f" that of rollout {plan.parent}" if plan.parent else "")
-    from fleet.configure import row_of
-
     pairs = (
         f"{row_of(key)[1]}={'default' if value is None else value}" for key, value in sorted(plan.settings.items())
     )
@@ -146,9 +144,7 @@ def _attention(plan: Plan, everyone: Iterable[Execution]) -> tuple[Attention, ..
 
 def reason_of(plan: Plan, one: Execution) -> str:
     """Why a node is not through, in words."""
-    words = _code_text(plan, one.code) if one.code else ""
-    if one.text:
-        words = f"{words}: {one.text}" if words else one.text
+    words = said(plan.goal, one.code, one.text).text if one.code else one.text
     if one.late:
         words = f"{words}; it proved the program later" if words else "it proved the program later"
     if one.stage is Stage.QUEUED and one.failed:
@@ -156,14 +152,6 @@ def reason_of(plan: Plan, one: Execution) -> str:
     if one.stage is Stage.DARK and not words:
         words = "not heard since its order" if one.tries else "it was never reached"
     return words or ("it speaks, and did not get there in time" if one.stage is Stage.TIMED_OUT else "")
-
-
-def _code_text(plan: Plan, code: int) -> str:
-    if plan.goal is not Goal.CONFIG:
-        return refusal_text(code)
-    from fleet.commands import CODES
-
-    return CODES.get(code, f"code {code}") if code != E_NONE else ""
 
 
 def _confirmed(head: Rollout, everyone: Iterable[Execution]) -> tuple[str, ...]:
@@ -177,12 +165,11 @@ def _waits(
     head: Rollout,
     waves: Sequence[WaveStanding],
     by_wave: Sequence[Sequence[Execution]],
-    approvals: int,
+    missing: int,
     now_s: int,
 ) -> list[Wait]:
     """What has to happen before it goes on, the first thing first."""
     if head.phase is Phase.DRAFT:
-        missing = max(0, approvals - len(head.approvals))
         word = "approval" if missing == 1 else "approvals"
         return [Wait(f"{missing} {word}" if missing else "its start")]
     if head.phase in (Phase.PAUSED, Phase.HALTED):

@@ -54,7 +54,7 @@ def start(
     NotAllowedError while approvals are missing, when its nodes have changed since it was planned, and when they are in
     another open rollout that it shall not touch.
     """
-    missing = missing_approvals(config, view)
+    missing = view.missing_approvals(config.rollouts.approvals)
     if missing:
         people = "one approval" if missing == 1 else f"{missing} approvals"
         raise NotAllowedError(
@@ -65,13 +65,6 @@ def start(
     if view.head.phase is Phase.DRAFT:
         planning.require_free(planned or require_same(store, config, view, now_s))
     return operate.operate(store, config, view.id, Command(Verb.START, actor, why), now_s)
-
-
-def missing_approvals(config: Config, view: RolloutView) -> int:
-    """How many more people have to approve it before it may start."""
-    if view.head.phase is not Phase.DRAFT or view.plan.parent:  # an undo is the way out: it waits for nobody
-        return 0
-    return max(0, config.rollouts.approvals - len(set(view.head.approvals) - {view.created_by}))
 
 
 def require_hash(found: str, wanted: str) -> None:

@@ -34,6 +34,7 @@ _STAGES = {stage.value: stage for stage in Stage}
 _ENDED = tuple(stage.value for stage in ENDED)
 NAME_MAX = 63  # characters, as in plan files
 OPEN = (Phase.RUNNING, Phase.PAUSED, Phase.HALTED)  # it has nodes to order, or may get some
+_DIGITS = 19  # of a number that is none of a rollout: no row can have it
 _OPEN = tuple(phase.value for phase in OPEN)
 
 
@@ -52,6 +53,12 @@ class RolloutView:
     def id(self) -> int:
         """Its number."""
         return self.head.id
+
+    def missing_approvals(self, wanted: int) -> int:
+        """How many more people have to approve it before it may start, where the fleet demands `wanted`."""
+        if self.head.phase is not Phase.DRAFT or self.plan.parent:  # an undo is the way out: it waits for nobody
+            return 0
+        return max(0, wanted - len(set(self.head.approvals) - {self.created_by}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +261,7 @@ class Rollouts:
 
 def _find(connection: Connection, name: "int | str") -> Row[Any]:
     query = select(schema.rollout).order_by(_ROLLOUT.id.desc()).limit(1)
-    is_number = isinstance(name, int) or name.isdecimal()
+    is_number = isinstance(name, int) or (name.isdecimal() and len(name) < _DIGITS)
     row = connection.execute(query.where(_ROLLOUT.id == int(name) if is_number else _ROLLOUT.name == name)).first()
     if row is None:
         raise NotFoundError(f"no rollout {name}", hint="`fleet rollout list` shows all")

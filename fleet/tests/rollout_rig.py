@@ -19,7 +19,7 @@ from fleet.rollout.canary import Judgement
 from fleet.rollout.model import Command, Execution, Phase, Step, Verb
 from fleet.rollout.plan import Gate, Judging, Limits, Member, Plan, Target, Wave
 from fleet.rollouts.driver import Driver
-from fleet.rollouts.halted import Halted
+from fleet.rollouts.epoch import EpochDelivery
 from fleet.rollouts.operate import operate
 from fleet.store import Store
 from fleet.store.releases import Published
@@ -143,7 +143,7 @@ class Service:
         def retained(topic: str, payload: bytes, retain: bool) -> None:
             publish([Message(topic, payload, retain)])
 
-        self.halted = Halted(self.store, retained, lambda: 1)
+        self.halted = EpochDelivery(self.store, retained, lambda: 1)
 
     def take(self, told: Sequence[Told]) -> None:
         """Store what nodes said."""

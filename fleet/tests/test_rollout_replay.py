@@ -9,7 +9,7 @@ from fleet.rollout import explain, whatif
 from fleet.rollout.logged import Logged
 from fleet.rollout.model import Execution, Phase, Seen, Stage
 from fleet.rollout.plan import Gate, Plan, Wave
-from fleet.rollout.replay import Decision, exposed, history, replay
+from fleet.rollout.replay import Decision, history, replay
 from fleet.rollout.step import create
 from fleet.rollout.whatif import Answer
 from fleet.tests.rollout_chance import Chance
@@ -156,12 +156,6 @@ def test_nodes_that_the_log_never_saw_ordered_stay_out() -> None:
     assert not answer.would.halted_s
     assert {f"n-{at}" for at in range(4, 11)} <= answer.unknown | answer.would.ordered
     assert answer.would.exposed <= {"n-1", "n-2", "n-3"}
-
-
-def test_exposed_are_those_that_ever_ran_it() -> None:
-    world = rollout("n-5")
-    assert exposed(decisions(world)) == set(world.members)
-    assert exposed([]) == set()
 
 
 def test_a_rollout_without_decisions_is_where_it_was_made() -> None:

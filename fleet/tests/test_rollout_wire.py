@@ -104,5 +104,5 @@ def test_what_is_no_plan_is_refused(data: bytes) -> None:
     st.builds(Execution, st.text(), st.sampled_from(Stage), text=st.text(), recent=st.lists(st.integers()).map(tuple))
 )
 def test_any_execution(one: Execution) -> None:
-    assert wire.decode_execution(wire.encode_execution(one)) == one
-    assert wire.encode_execution(one) != wire.encode_execution(replace(one, tries=one.tries + 1))
+    assert wire.decode(Execution, wire.encode(one)) == one
+    assert wire.encode(one) != wire.encode(replace(one, tries=one.tries + 1))

@@ -193,14 +193,14 @@ def test_no_more_groups_are_halted_than_fit(world: World) -> None:
 
 
 def test_the_epoch_is_told_again_over_a_new_connection(world: World) -> None:
-    from fleet.rollouts.halted import Halted
+    from fleet.rollouts.epoch import EpochDelivery
 
     world.add()
     world.say(Verb.START)
     world.say(Verb.HALT)
     sent: list[tuple[str, bytes, bool]] = []
     session = [1]
-    halted = Halted(world.store, lambda *message: sent.append(message), lambda: session[0])
+    halted = EpochDelivery(world.store, lambda *message: sent.append(message), lambda: session[0])
     for session[0] in (1, 1, 2, 2):
         halted.step()
     assert sent == [(topics.EPOCH, world.store.rollouts.epoch().envelope, True)] * 2
@@ -302,6 +302,14 @@ def test_settings_go_through_the_same_engine_and_back(world: World) -> None:
     desired = world.store.configs.get("air-00")
     assert (desired.rev, desired.values) == (3, {1: 20, 2: 5}), "what was, as the next revision"
     assert world.executions()["air-00"].stop == 3
+
+
+def test_an_undo_of_settings_is_about_settings_and_so_is_the_undo_of_that(world: World) -> None:
+    world.add(goal=Goal.CONFIG, targets=(), settings={1: 30})
+    for parent in (1, 2):
+        world.add(name=f"undo-{parent}", goal=Goal.PREVIOUS, targets=(), parent=parent)
+    world.add(name="boot-the-program-before", goal=Goal.PREVIOUS, targets=())
+    assert [Watched.load(world.store, number).settings for number in (1, 2, 3, 4)] == [True, True, True, False]
 
 
 def test_an_operator_undoes_a_finished_rollout_in_its_waves(world: World) -> None:

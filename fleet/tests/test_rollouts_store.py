@@ -105,9 +105,32 @@ def test_nothing_is_left_behind_when_somebody_was_faster(feed: Feed, fault) -> N
     rollouts.apply(made)
 
 
+@pytest.mark.parametrize("name", ["9" * 19, "9" * 5000, "\u0663", "\u00b2"])
+def test_a_number_that_none_can_have_is_not_found(feed: Feed, name: str) -> None:
+    with pytest.raises(NotFoundError, match="no rollout"):
+        feed.store.rollouts.get(name)
+
+
 def test_evidence_is_kept(feed: Feed) -> None:
     key = feed.store.rollouts.add_evidence(1, 0, {"nodes": ["air-1"], "p": 3}, NOW_S)
     assert feed.store.rollouts.evidence(key) == {"nodes": ["air-1"], "p": 3}
     assert feed.store.rollouts.evidence_of(1) == [(key, 0, NOW_S)]
     with pytest.raises(NotFoundError):
         feed.store.rollouts.evidence(key + 1)
+
+
+def test_a_name_that_is_taken_gets_a_number_and_stays_as_short_as_a_plan_wants_it(feed: Feed) -> None:
+    rollouts = feed.store.rollouts
+    assert rollouts.free_name("undo-spring") == "undo-spring"
+    for wanted in ("undo-spring", "undo-spring-2", "x" * 63):
+        rollouts.add(replace(PLAN, name=wanted), MEMBERS, [], "ops@desk", NOW_S)
+    assert rollouts.free_name("undo-spring") == "undo-spring-3"
+    assert rollouts.free_name("x" * 64) == "x" * 57 + "-2"
+
+
+def test_approvals_are_of_other_people_and_an_undo_waits_for_nobody(feed: Feed) -> None:
+    view = feed.store.rollouts.get(1)
+    approved = replace(view, head=replace(view.head, approvals=(view.created_by, "ann")))
+    assert (view.missing_approvals(2), approved.missing_approvals(2), approved.missing_approvals(0)) == (2, 1, 0)
+    assert replace(view, plan=replace(PLAN, parent=7)).missing_approvals(2) == 0
+    assert replace(view, head=replace(view.head, phase=Phase.RUNNING)).missing_approvals(2) == 0

@@ -12,7 +12,7 @@ from fleet.store import Store
 from fleet.store.rollouts import OPEN
 
 
-class Others:
+class Surroundings:
     """The fleet at one moment, beside one rollout."""
 
     def __init__(self, store: Store, mirror: Mirror, watched: Sequence[Watched], now_s: int) -> None:

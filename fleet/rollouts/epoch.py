@@ -8,7 +8,7 @@ from protocol.topics import EPOCH
 Publish = Callable[[str, bytes, bool], None]  # topic, payload, retain; returns when the broker has it
 
 
-class Halted:
+class EpochDelivery:
     """Call `step` every second while there is a connection; an error of `publish` is made good by the next one."""
 
     def __init__(self, store: Store, publish: Publish, session: Callable[[], int]) -> None:
