@@ -61,7 +61,8 @@ def assign(
 
 
 def _salt(plan: Plan) -> bytes:
-    parts = [plan.name.encode(), *(target.digest for target in plan.targets)]
+    settings = repr(sorted(plan.settings.items())).encode()  # not the name: a rollout is renamed when another has its
+    parts = [settings, *(target.digest for target in plan.targets)]
     return sha256(b"".join(sha256(part).digest() for part in parts)).digest()
 
 

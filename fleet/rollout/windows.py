@@ -5,6 +5,7 @@ A window that begins in a gap of the local time begins when the gap ends; one in
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
@@ -14,17 +15,18 @@ from fleet.rollout.plan import DAY_S, Window
 Span = tuple[int, int]  # begin, end: it holds at begin, and does not at end
 
 HORIZON_S = 366 * DAY_S  # how far ahead an opening is looked for
+_OPENINGS = 2048  # that are looked at: a window that opens each minute is asked for in every second, too
 
 
 def spans(window: Window, from_s: int, until_s: int, most: int = 1 << 16) -> list[Span]:
     """When the window is open in from_s .. until_s, in order and apart from each other; all of it without a cron.
 
-    The first `most` of them.
+    The first `most` of them, of as many openings as are looked at: what opens every minute ends some day early.
     """
     if not window.cron:
         return [(from_s, until_s)] if from_s < until_s else []
     found: list[Span] = []
-    for begin in _openings(window, from_s - window.duration_s):
+    for begin in islice(_openings(window, from_s - window.duration_s), _OPENINGS):
         if begin >= until_s or (len(found) == most and begin > found[-1][1]):
             break
         span = max(begin, from_s), min(begin + window.duration_s, until_s)

@@ -89,6 +89,10 @@ def test_another_release_is_tried_by_other_nodes_first() -> None:
     assert len(canaries(b"a") & canaries(b"b")) < 5
 
 
+def test_what_a_rollout_is_called_moves_no_node() -> None:
+    assert waves.assign(PLAN, nodes(100)).members == waves.assign(replace(PLAN, name="again-2"), nodes(100)).members
+
+
 def test_a_canary_is_not_a_node_that_is_away_while_another_is_there() -> None:
     first = next(one.node for one in waves.assign(PLAN, nodes(10)).members.values() if one.wave == 0)
     found = waves.assign(PLAN, nodes(10), silent={first})

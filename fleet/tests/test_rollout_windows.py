@@ -82,6 +82,14 @@ def test_daylight(lat: int, lon: int, day: str, rise: str, fall: str) -> None:
     assert abs(end - at(f"{day[:11]}{fall}")) <= 120
 
 
+def test_a_window_that_opens_each_minute_is_not_followed_for_a_year() -> None:
+    begin = at("2027-01-15")
+    for duration_s in (60, HOUR_S, 7 * DAY_S):
+        ((first, last),) = spans(Window("* * * * *", "UTC", duration_s), begin, begin + 366 * DAY_S, 8)
+        assert first == begin
+        assert DAY_S < last - begin < 2 * DAY_S
+
+
 def test_daylight_anywhere_is_in_order_and_inside() -> None:
     begin = at("2027-03-20")
     for lat in range(-90_000_000, 90_000_001, 15_000_000):

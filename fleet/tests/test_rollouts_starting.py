@@ -68,6 +68,13 @@ class TestApproval:
         first = starting.keep(strict.store, strict.plan(), "ops@desk", NOW_S)
         assert starting.keep(strict.store, strict.plan(), "ops@desk", NOW_S + 60).id == first.id
 
+    def test_a_plan_whose_name_was_taken_can_be_approved_too(self, strict: Desk) -> None:
+        for soak in ("1s", "2s", "3s", "4s"):
+            waves = [{"name": "canary", "count": 1}, {"name": "rest"}]
+            view = starting.keep(strict.store, strict.plan(gate={"soak": soak}, waves=waves), "ops@desk", NOW_S)
+            self.approve(strict, view.id, "ann@desk")
+        assert view.name == "air-1.5.0-4"
+
 
 def test_a_name_that_was_used_gets_a_number(desk: Desk) -> None:
     start(desk, desk.plan(nodes=["air-1"]))
