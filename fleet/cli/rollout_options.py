@@ -97,7 +97,10 @@ def describes(words: Sequence[str], where: str, options: Mapping[str, Any]) -> b
 def _read(path: Path, most: int) -> str:
     try:
         with path.open("rb") as file:
-            return file.read(most).decode()
+            found = file.read(most + 1)
+        if len(found) > most:
+            raise UsageError(f"plan {path} is too large", cause=f"more than {most >> 20} MiB")
+        return found.decode()
     except FileNotFoundError:
         raise NotFoundError(f"no plan {path}", hint="`fleet rollout plan ... --save FILE` writes one") from None
     except (OSError, ValueError) as error:

@@ -106,7 +106,7 @@ class Decider:
         made = self._make(watched, told, now_s)
         logged = Logged(now_s, seen, told, made.counters)
         after = logged.after(watched.state)
-        members = {**watched.members, **{one.node: one for one in seen.joined}}
+        joined = [one for one in seen.joined if one.node in after.executions and one.node not in watched.members]
         changed = dict.fromkeys([*(one.node for one in told.changed), *made.counters])
         self._store.rollouts.apply(
             Outcome(
@@ -115,13 +115,13 @@ class Decider:
                 changed=[after.executions[node] for node in changed],
                 orders=made.campaigns,
                 configs=made.configs,
-                joined=seen.joined,
+                joined=joined,
                 quarantine=[one for one in told.actions if isinstance(one, Quarantine)],
                 epoch=self._epoch(after, told.actions, now_s),
                 spawned=[self._undo(watched, one, seen, now_s) for one in told.actions if isinstance(one, Undo)],
             )
         )
-        watched.members, watched.state = members, after
+        watched.members, watched.state = {**watched.members, **{one.node: one for one in joined}}, after
         watched.view = replace(watched.view, head=after.rollout)
         return told
 
