@@ -10,7 +10,7 @@ from fleet.cli.base import Command
 from fleet.cli.options import confirm, dry_run_option, fleet_option, output_option, yes_option
 from fleet.cli.output import Column, Output, View
 from fleet.cli.rollout_plan import without
-from fleet.cli.rollout_status import colour
+from fleet.cli.rollout_status import colour, say_confirmed
 from fleet.cli.rollout_watch import WAIT_S, waited, waited_end
 from fleet.cli.session import actor, opened
 from fleet.cli.types import Span
@@ -127,8 +127,8 @@ def abort(**given: Any) -> None:
 @click.command(
     "retry", cls=Command, examples=("fleet rollout retry 7 --yes", "fleet rollout retry 7 air-3 --why 'new antenna'")
 )
-@click.argument("nodes", metavar="[NODE]...", nargs=-1)
 @_word_options
+@click.argument("nodes", metavar="[NODE]...", nargs=-1)
 def retry(**given: Any) -> None:
     """Try nodes again that failed: these, or all."""
     _say("retry", "Try failed nodes of rollout {} again?", given)
@@ -160,7 +160,7 @@ def undo(**given: Any) -> None:
 def _say(name: str, question: str, given: Mapping[str, Any]) -> None:
     from fleet.rollout.model import Command as Word
     from fleet.rollout.model import Verb
-    from fleet.rollouts import operate, preview
+    from fleet.rollouts import operate, preview, standing
 
     out: Output = given["out"]
     word = Word(Verb(name), actor(), given["why"], tuple(given.get("nodes", ())))
@@ -180,5 +180,7 @@ def _say(name: str, question: str, given: Mapping[str, Any]) -> None:
             wait(session, spawned[0] if spawned else view.id, given["timeout"], out)
             return
         say_step(store.rollouts.get(view.id), made, name, out)
+        if name in ("abort", "halt"):
+            say_confirmed(standing.standing(store, session.config, view.id, out.now_s), out)
     if spawned:
         out.note(f"Rollout {spawned[0]} does it: `fleet rollout watch {spawned[0]}`.")

@@ -111,7 +111,8 @@ def _tree(nodes: Sequence[str], where: str, options: Mapping[str, Any]) -> dict[
     """The keys of a plan file that options stand for; what is not given is not there."""
     from fleet.rollout import draft
 
-    given = {name: value for name, value in options.items() if value not in (None, (), "", False)}
+    # a number that is 0 was given: the plan refuses it
+    given: dict[str, Any] = {name: value for name, value in options.items() if value or type(value) is int}
     tree: dict[str, Any] = {
         name: given[name] for name in ("name", "expires", "force", "now", *_CHOICES) if name in given
     }

@@ -36,7 +36,7 @@ _COLOURS = {
 }
 _SPARSE = (
     *("reason", "needs_attention", "waits", "telemetry", "confirmed_count", "skipped_nodes"),
-    *("started", "ended", "approvals", "hash", "untouched"),
+    *("started", "ended", "approvals", "hash", "untouched", "undone_by"),
 )
 SHOWN = 20  # nodes that need attention in a table; JSON has all
 
@@ -91,6 +91,7 @@ STATUS = View(
         Column("created_by", "Planned by"),
         Column("approvals", "Approved by", lambda people: ", ".join(people) or "-"),
         Column("parent"),
+        Column("undone_by", "Undone by", lambda one: f"rollout {one}"),
         Column("hash", "Plan hash"),
         Column("outcomes"),
     ),
@@ -143,13 +144,13 @@ def status(rollout: str, out: Output, directory: Path) -> None:
 
     with opened(directory) as session:
         found = standing.standing(session.store, session.config, rollout, out.now_s)
-        skipped = session.store.rollouts.skipped(found.view.id)
-        _warn(session, found, out)
-    show(found, skipped, out)
+        warn(session, found, out)
+        show(session, found, out)
 
 
-def show(found: "Standing", skipped: "Sequence[Any]", out: Output) -> None:
+def show(session: Session, found: "Standing", out: Output) -> None:
     """A rollout in full."""
+    skipped, undo = session.store.rollouts.skipped(found.view.id), _undo(session, found)
     attention = [attention_row(one) for one in found.attention]
     if out.form == "table":
         more = len(attention) - SHOWN
@@ -161,16 +162,26 @@ def show(found: "Standing", skipped: "Sequence[Any]", out: Output) -> None:
         ("Waves", waves_view(found.waves), [wave_row(one) for one in found.waves]),
         ("Skipped", SKIPPED, skipped_rows(skipped)),
     )
-    row = row_of(found, len(skipped))
+    row = row_of(found, len(skipped), undo)
     out.record(without(STATUS, row, *_SPARSE), row, sections)
+    say_confirmed(found, out)
+
+
+def say_confirmed(found: "Standing", out: Output) -> None:
+    """Who runs the new program of a rollout that was stopped, as long as nobody undoes it."""
     if found.confirmed and not found.head.undo:
         out.note(
             f"These run the new program: {named(found.confirmed)}. `fleet rollout undo {found.view.id}` undoes it."
         )
 
 
-def row_of(found: "Standing", skipped: int) -> dict[str, Any]:
-    """A row of STATUS."""
+def _undo(session: Session, found: "Standing") -> int:
+    """The newest rollout that undoes this one; 0 = none."""
+    return max((one.id for one in session.store.rollouts.all() if one.plan.parent == found.view.id), default=0)
+
+
+def row_of(found: "Standing", skipped: int, undo: int = 0) -> dict[str, Any]:
+    """A row of STATUS. `undo` is the rollout that undoes it; 0 = none."""
     from fleet.rollouts.standing import goal_text, outcome
 
     head, view = found.head, found.view
@@ -196,6 +207,7 @@ def row_of(found: "Standing", skipped: int) -> dict[str, Any]:
         "created_by": view.created_by,
         "approvals": list(head.approvals),
         "parent": view.plan.parent or None,
+        "undone_by": undo or None,
         "hash": view.hash,
         "outcomes": {stage.value.replace(" ", "_"): count for stage, count in found.counts.items() if count},
     }
@@ -235,7 +247,8 @@ def attention_row(one: "Attention") -> dict[str, Any]:
     }
 
 
-def _warn(session: Session, found: "Standing", out: Output) -> None:
+def warn(session: Session, found: "Standing", out: Output) -> None:
+    """That the service does not run, where it has to."""
     from fleet import status
 
     if not found.is_over and found.head.started_s and not status.service_runs(session.store, out.now_s):

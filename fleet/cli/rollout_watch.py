@@ -13,7 +13,7 @@ from fleet.cli import human
 from fleet.cli.base import Command, is_plain
 from fleet.cli.options import fleet_option, output_option
 from fleet.cli.output import Column, Output, View, moment
-from fleet.cli.rollout_status import OUTCOMES, colour, row_of, show, wait_text
+from fleet.cli.rollout_status import OUTCOMES, colour, row_of, show, wait_text, warn
 from fleet.cli.session import Session, opened
 from fleet.cli.types import Span
 
@@ -53,10 +53,11 @@ def watch(rollout: str, timeout: int, out: Output, directory: Path) -> None:
     On a terminal a page that changes: waves, outcomes, telemetry, what it waits for, what needs attention. Elsewhere
     a line for each change; with --json an object per line. Ctrl-C leaves the rollout as it is.
     """
-    from fleet.rollouts import waiting
+    from fleet.rollouts import standing, waiting
 
     with opened(directory) as session:
         found = session.store.rollouts.get(rollout)
+        warn(session, standing.standing(session.store, session.config, found.id, out.now_s), out)
         with _told(out, out) as tell:
             waiting.watch(session.store, session.config, found.id, timeout, _now, tell, lambda now: now.is_over)
 
@@ -66,7 +67,7 @@ def waited(session: Session, rollout: int, timeout_s: int, out: Output) -> None:
     from fleet.rollouts import waiting
 
     found = _waited(session, rollout, timeout_s, out, waiting.is_settled)
-    show(found, session.store.rollouts.skipped(rollout), out)
+    show(session, found, out)
     waiting.require_done(session.store, found)
 
 
@@ -75,7 +76,7 @@ def waited_end(session: Session, rollout: int, timeout_s: int, out: Output) -> N
     from fleet.errors import TimedOutError
 
     found = _waited(session, rollout, timeout_s, out, lambda now: now.is_over)
-    show(found, session.store.rollouts.skipped(rollout), out)
+    show(session, found, out)
     if not found.is_over:
         count = sum(wave.in_flight for wave in found.waves)
         raise TimedOutError(
@@ -159,9 +160,14 @@ def _live(out: Output) -> "Iterator[Callable[[Standing], None]]":
     from rich.live import Live
     from rich.text import Text
 
+    newest: list[Standing] = []
+
+    def drawn() -> Text:  # every second: what it waits for comes nearer while nothing changes
+        return Text("\n").join(map(Text.from_ansi, page(newest[-1], _now()))) if newest else Text("")
+
     console = Console(file=out.stdout, highlight=False, emoji=False)
-    with Live(Text(""), console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        yield lambda now: live.update(Text("\n").join(map(Text.from_ansi, page(now, _now()))), refresh=True)
+    with Live(console=console, get_renderable=drawn, refresh_per_second=1, vertical_overflow="crop"):
+        yield lambda now: newest.__setitem__(slice(None), [now])
 
 
 def page(now: "Standing", now_s: int) -> list[str]:

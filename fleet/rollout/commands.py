@@ -41,7 +41,14 @@ def refusal(plan: Plan, state: State, command: Command, now_s: int) -> str:
 def _retry_refusal(plan: Plan, state: State, command: Command, now_s: int) -> str:
     if is_over(plan, state.rollout, now_s):
         return "its time is over; plan another one"
-    return "" if retried(plan, state, command) else "there is nothing to try again"
+    unknown = [node for node in command.nodes if node not in state.executions]
+    if unknown:
+        return f"{unknown[0]} is not in it"
+    if retried(plan, state, command):
+        return ""
+    named = [one for one in state.executions.values() if one.node in command.nodes or not command.nodes]
+    reverted = any(one.stage is Stage.REVERTED for one in named)
+    return "there is nothing to try again" + (": nodes refuse what failed on them, unless forced" if reverted else "")
 
 
 def retried(plan: Plan, state: State, command: Command) -> list[Execution]:

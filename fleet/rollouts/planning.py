@@ -103,7 +103,7 @@ def require_free(planned: Planned) -> None:
         return
     rollout, shared = next(iter(planned.conflicts.items()))
     raise NotAllowedError(
-        f"rollout {rollout} has not done with {len(shared)} of these nodes",
+        f"rollout {rollout} is not done with {len(shared)} of these nodes",
         cause=_some(shared),
         hint='wait for it, or plan with overlap = "after" or "supersede"',
     )

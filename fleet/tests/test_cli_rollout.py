@@ -1,5 +1,6 @@
 """`fleet rollout` and `fleet audit` as people and scripts use them, with the service a second at a time."""
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -201,6 +202,17 @@ def test_an_undo_is_a_rollout_of_its_own(desk: Desk) -> None:
     desk.world.run_to(Phase.FINISHED, 2)
     assert {node.runs for node in desk.world.nodes.values()} == {desk.world.old.manifest}
     assert desk.rollout("status", "2", "--json").json["rollout"]["parent"] == 1
+    assert desk.rollout("status", "1", "--json").json["rollout"]["undone_by"] == 2
+    shown = desk.rollout("status", "1", tty=True)
+    assert re.search(r"Undone by +rollout 2\n", click.unstyle(shown.out))
+    assert "run the new program" not in shown.err
+
+
+def test_a_retry_of_one_node(bad: Desk) -> None:
+    bad.start("--on-failure", "pause")
+    bad.world.run_to(Phase.HALTED)
+    found = bad.rollout("retry", "1", "air-99", "--yes", "--json")
+    assert (found.code, found.error["message"]) == (4, "rollout 1, retry: air-99 is not in it")
 
 
 def test_a_fleet_that_demands_approval(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +240,7 @@ def test_settings_are_rolled_out_alike(desk: Desk) -> None:
 
 FAULTS = {
     "nothing to do": (("plan",), "releases is empty"),
+    "nobody at a time": (("plan", "--release", "air-1.1.0", "--in-flight", "0"), "limits.in_flight must be"),
     "two things": (("plan", "--release", "air-1.1.0", "--set", "batch=2"), "a rollout does one thing"),
     "a wave that is none": (("plan", "--release", "air-1.1.0", "--wave", "=3"), "'=3' is no wave"),
     "a window that is none": (("plan", "--release", "air-1.1.0", "--switch", "at night"), "'at night' is no window"),

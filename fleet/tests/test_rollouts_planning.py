@@ -220,7 +220,7 @@ def test_nodes_of_an_open_rollout_are_refused_or_ordered_by_rule(desk: Desk) -> 
     number = start(desk, desk.plan(where="site=mitte and kind=air"))
     found = desk.plan()
     assert found.conflicts == {number: ("air-1", "air-2")}
-    with pytest.raises(NotAllowedError, match=f"rollout {number} has not done with 2 of these nodes"):
+    with pytest.raises(NotAllowedError, match=f"rollout {number} is not done with 2 of these nodes"):
         planning.require_free(found)
     for rule in (Overlap.AFTER, Overlap.SUPERSEDE):
         planning.require_free(desk.plan(overlap=rule.value))
