@@ -15,7 +15,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -38,6 +38,7 @@ _SPAN = re.compile(r"(\d{1,9})\s*(s|min|h|d|w)")
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "min": 60, "s": 1}
 _WAVE = re.compile(rf"({keys.NAME})(?:=(\d{{1,7}}|\d{{1,3}}(?:\.\d)?%))?")
 _GATE, _SETTINGS = "gate", "settings"
+_GOALS = "give it `releases`, or another `goal`; in a command --release ID, --set NAME=VALUE, --previous or a plan file"
 
 
 class PlanError(UsageError):
@@ -153,9 +154,17 @@ def _refuse_unknown(source: str, prefix: str, tree: Mapping[str, Any], known: It
     names = list(known)
     for name in tree:
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"known here: {', '.join(names)}"
-            raise PlanError(f"{source}: {prefix}{name} is no key of a plan", hint=hint)
+            raise PlanError(f"{source}: {prefix}{name} is no key of a plan", hint=_meant(prefix, name, names))
+
+
+def _meant(prefix: str, name: str, names: Sequence[str]) -> str:
+    """The hint for an unknown key: one that is written nearly like it, here or in a table."""
+    tables = {f"{table.name}.{key.name}": key.name for table in keys.TABLES for key in table.keys}
+    near = difflib.get_close_matches(name, [*names, *({} if prefix else tables.values())], 1)
+    if not near:
+        return f"known here: {', '.join(names)}"
+    found = [f"{prefix}{near[0]}"] if near[0] in names else [full for full, key in tables.items() if key == near[0]]
+    return f"did you mean {' or '.join(found)}?"
 
 
 def _values(source: str, section: Section, tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -288,7 +297,8 @@ def _check(draft: Draft) -> None:
     for given, goal, key in ((draft.releases, Goal.RELEASE, "releases"), (plan.settings, Goal.CONFIG, "settings")):
         if bool(given) != (plan.goal is goal):
             fault = f"is of the goal {goal}" if given else f"is empty, which the goal {goal} needs"
-            raise PlanError(f"{source}: {key} {fault}", cause=f"the goal is {plan.goal}")
+            hint = "" if given else _GOALS
+            raise PlanError(f"{source}: {key} {fault}", hint, f"the goal is {plan.goal}")
     if plan.nodes and (plan.where or plan.mode is Mode.CONTINUOUS):
         other = "where" if plan.where else "mode"
         raise PlanError(f"{source}: nodes and {other} do not go together", hint="choose nodes by `where` alone")

@@ -173,6 +173,13 @@ def test_a_slip_of_the_pen_is_told() -> None:
     with pytest.raises(PlanError) as error:
         draft.parse({**AIR, "limits": {"inflight": 1}})
     assert error.value.hint == "did you mean limits.in_flight?"
+    for name in ("failures", "failurs"):  # right, but for its table
+        with pytest.raises(PlanError) as error:
+            draft.parse({**AIR, name: "3%"})
+        assert error.value.hint == "did you mean gate.failures?"
+    with pytest.raises(PlanError) as error:
+        draft.parse({**AIR, "duration": "3h"})
+    assert error.value.hint == "did you mean download.duration or switch.duration?"
     with pytest.raises(PlanError, match=r"x\.toml is not TOML"):
         draft.load("releases = [", "x.toml")
 
