@@ -43,7 +43,6 @@ class Stage(StrEnum):
 IN_FLIGHT = frozenset({Stage.ORDERED, Stage.ACTIVE, Stage.TRIAL})
 ENDED = frozenset(Stage) - IN_FLIGHT - {Stage.QUEUED}
 FAILURES = frozenset({Stage.FAILED, Stage.REVERTED, Stage.TIMED_OUT, Stage.DARK})  # what counts against the release
-EXECUTED = FAILURES | {Stage.PROVED, Stage.REJECTED}  # what thresholds are shares of; DARK only if it was ordered
 
 
 class Verdict(StrEnum):
