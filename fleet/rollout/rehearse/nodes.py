@@ -1,6 +1,6 @@
 """Simulated nodes: they come and go as their twins did, take orders, and say what the real ones would say.
 
-How long things take are assumed (docs/explain/rehearsal.md), spread at random.
+How long things take is assumed (docs/explain/rehearsal.md), spread at random.
 """
 
 import heapq
