@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from fleet.config import Config
-from fleet.errors import ConflictError, FleetError
+from fleet.errors import ConflictError
 from fleet.rollout.canary import Judgement
+from fleet.rollout.commands import is_over
 from fleet.rollout.model import Command, Phase, Report, Seen, State, Step, Verb
 from fleet.rollout.plan import Goal, Member, Mode, Plan
 from fleet.rollout.step import due
@@ -54,14 +55,14 @@ class Driver:
         """
         fresh = self._reload(now_s)
         news = self._mirror.refresh(now_s * 1000) if self._watched else set()
-        faults: list[FleetError] = []
+        faults: list[Exception] = []
         made = 0
         for number in sorted(self._watched):
             watched = self._watched[number]
             self._news.setdefault(number, set()).update(watched.members if number in fresh else news)
             try:
                 made += self._advance(number, now_s)
-            except FleetError as error:
+            except Exception as error:  # whatever it is: the others may have to halt
                 faults.append(error)
         self._decider.trim_epoch(now_s)
         self.steps += made
@@ -128,11 +129,13 @@ class Driver:
         if late:
             self._mirror.look(late)
         reports = self._reports(watched, self._news[number] | late, late)
-        if watched.phase in OPEN or reports:
-            extra = self._now_and_then(watched, now_s)
+        extra, joined = self._judged(watched, now_s), self._joined(watched, now_s)
+        if joined:
+            extra["joined"] = joined
+        if watched.phase in OPEN or reports or joined:
             made += self._decide(number, now_s, lambda found: self._seen(found, now_s, reports, **extra)) is not None
         made += self._decider.stop(self._watched[number], now_s)
-        self._news[number] = set()
+        self._news[number] = {one.node for one in joined}  # the engine has not heard of them yet
         watched.told.update((one.node, replace(one, seen_s=0)) for one in reports)
         return made
 
@@ -175,8 +178,8 @@ class Driver:
                 return Command(Verb.HALT, ACTOR, f"{found.id} was yanked by {found.yanked_by}: {found.yanked_reason}")
         return None
 
-    def _now_and_then(self, watched: Watched, now_s: int) -> dict[str, object]:
-        """What the telemetry says, and who matches by now."""
+    def _judged(self, watched: Watched, now_s: int) -> dict[str, object]:
+        """What the telemetry says, now and then."""
         found: dict[str, object] = {}
         if watched.phase is not Phase.RUNNING:
             return found
@@ -187,9 +190,16 @@ class Driver:
             if judgement is not None and judgement.verdict is not head.verdict:
                 key = self._store.rollouts.add_evidence(watched.id, head.wave, judgement.packet, now_s)
                 found |= {"verdict": judgement.verdict, "evidence": key, "why": judgement.why}
-        if plan.mode is Mode.CONTINUOUS and self._is_time(watched.id, "join", JOIN_S, now_s):
-            found["joined"] = tuple(self._join(self._store, self._config, plan, watched.members.keys(), now_s))
         return found
+
+    def _joined(self, watched: Watched, now_s: int) -> tuple[Member, ...]:
+        """Who matches by now, looked for now and then until it expires, also when all others are done with."""
+        plan = watched.plan
+        if plan.mode is not Mode.CONTINUOUS or watched.phase not in (Phase.RUNNING, Phase.FINISHED):
+            return ()
+        if is_over(plan, watched.state.rollout, now_s) or not self._is_time(watched.id, "join", JOIN_S, now_s):
+            return ()
+        return tuple(self._join(self._store, self._config, plan, watched.members.keys(), now_s))
 
     def _is_time(self, number: int, what: str, every_s: int, now_s: int) -> bool:
         last_s = self._looked_s.get((number, what))

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from fleet import signing
+from fleet.cli.rollout_options import _read
 from fleet.config import Config
+from fleet.errors import UsageError
 from fleet.model import Kind
 from fleet.provision import Provisioner, Request
 from fleet.rollout.model import Phase, Report, Seen, Verb
-from fleet.rollout.plan import Member, Mode
+from fleet.rollout.plan import Member, Mode, Overlap
 from fleet.rollouts.deciding import Decider, Watched
 from fleet.signing import Roots, SignatureError
 from fleet.tests.rollout_rig import WAVES, World
@@ -60,6 +62,33 @@ def test_a_yanked_release_halts_a_paused_rollout_too(going: World) -> None:
     going.store.releases.yank(going.new.id, going.now_s, "ops@desk", "it eats records")
     going.run(5)
     assert (going.phase(), going.stages()["air-00"]) == (Phase.HALTED, "queued")
+
+
+def test_a_rollout_that_cannot_be_decided_on_does_not_hold_up_those_behind_it(
+    going: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going.add(name="behind", overlap=Overlap.SUPERSEDE)
+    going.say(Verb.START, 2)
+    genuine = going.service.driver._advance
+
+    def advance(number: int, now_s: int) -> int:
+        if number == 1:
+            raise ValueError("air-00: proved does not become queued by report")
+        return genuine(number, now_s)
+
+    monkeypatch.setattr(going.service.driver, "_advance", advance)
+    going.store.releases.yank(going.new.id, going.now_s, "ops@desk", "it eats records")
+    with pytest.raises(ValueError, match="does not become"):
+        going.run(1)
+    assert going.phase(2) is Phase.HALTED
+
+
+def test_a_plan_file_that_is_too_large_is_refused_and_not_cut(tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text("a = 1\n" * 3)
+    assert _read(path, 18) == "a = 1\n" * 3
+    with pytest.raises(UsageError, match="too large"):
+        _read(path, 17)
 
 
 def test_a_node_that_matches_when_the_time_is_over_does_not_take_part(world: World) -> None:
