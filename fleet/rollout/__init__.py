@@ -9,7 +9,7 @@
       gates.py                    counts, ceilings, thresholds
       holds.py, situation.py      why a node is not ordered now, and what that takes to know
       windows.py, sun.py          when something may happen, as spans
-      commands.py, obey.py        what operators may say when, and what it does
+      commands.py                 what operators may say when, and what it does
     canary/      what the telemetry says of the nodes that have the new program
     wire.py      all of it as bytes; logged.py is a decision as the log keeps it
     replay.py, whatif.py          the decisions of a log again, under the same gates and under others

@@ -57,9 +57,9 @@ class Draft:
 
 def plan_hash(plan: Plan, members: Mapping[str, Member]) -> str:
     """What an approval is bound to: SHA-256 over the plan and each of its nodes, as `wire` writes them; hexadecimal."""
-    found = sha256(wire.encode_plan(plan))
+    found = sha256(wire.encode(plan))
     for node in sorted(members):
-        found.update(wire.encode_member(members[node]))
+        found.update(wire.encode(members[node]))
     return found.hexdigest()
 
 

@@ -22,7 +22,7 @@ class Logged:
 
     def encode(self) -> bytes:
         """Canonical CBOR: the same decision has the same bytes."""
-        found = [VERSION, self.now_s, wire.encode_seen(self.seen), wire.encode_step(self.step), dict(self.counters)]
+        found = [VERSION, self.now_s, wire.encode(self.seen), wire.encode(self.step), dict(self.counters)]
         return cbor2.dumps(found, canonical=True)
 
     def after(self, state: State) -> State:
@@ -35,7 +35,7 @@ def decode(body: bytes) -> Logged:
     found = cbor2.loads(body)
     if not isinstance(found, list) or len(found) != 5 or found[0] != VERSION:
         raise ValueError("not a decision")
-    return Logged(found[1], wire.decode_seen(found[2]), wire.decode_step(found[3]), found[4])
+    return Logged(found[1], wire.decode(Seen, found[2]), wire.decode(Step, found[3]), found[4])
 
 
 def settled(step: Step, counters: Mapping[str, int], before: State) -> State:

@@ -27,7 +27,6 @@ from fleet.rollout.model import (
     Step,
     Verdict,
 )
-from fleet.rollout.obey import obey
 from fleet.rollout.plan import Goal, Member, Plan, Retries
 from fleet.rollout.report import applied, attempts, end_of, is_burst
 from fleet.rollout.situation import Situation, rank
@@ -64,7 +63,7 @@ def step(plan: Plan, members: Mapping[str, Member], state: State, seen: Seen, no
     _give_up(work)
     _end_silence(work)
     if seen.command is not None and not commands.refusal(plan, work.state, seen.command, now_s):
-        obey(work, seen.command)
+        commands.obey(work, seen.command)
     _end_waiting(work)
     _take_verdict(work)
     while work.head.phase in _GOING and _go_on(work):

@@ -14,9 +14,6 @@ from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import cbor2
 
-from fleet.rollout.model import Seen, Step
-from fleet.rollout.plan import Member, Plan
-
 T = TypeVar("T")
 Convert = Callable[[Any], Any]
 
@@ -41,46 +38,6 @@ def decode(kind: type[T], data: bytes) -> T:
         return cast(T, _of(kind).read(cbor2.loads(data)))
     except (cbor2.CBORDecodeError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"no {kind.__name__}: {error}") from error
-
-
-def encode_plan(plan: Plan) -> bytes:
-    """A plan."""
-    return encode(plan)
-
-
-def decode_plan(data: bytes) -> Plan:
-    """A plan, or ValueError."""
-    return decode(Plan, data)
-
-
-def encode_member(member: Member) -> bytes:
-    """A member."""
-    return encode(member)
-
-
-def decode_member(data: bytes) -> Member:
-    """A member, or ValueError."""
-    return decode(Member, data)
-
-
-def encode_seen(seen: Seen) -> bytes:
-    """What was seen."""
-    return encode(seen)
-
-
-def decode_seen(data: bytes) -> Seen:
-    """What was seen, or ValueError."""
-    return decode(Seen, data)
-
-
-def encode_step(step: Step) -> bytes:
-    """A decision."""
-    return encode(step)
-
-
-def decode_step(data: bytes) -> Step:
-    """A decision, or ValueError."""
-    return decode(Step, data)
 
 
 def _of(kind: type) -> _Codec:

@@ -148,7 +148,7 @@ class Rollouts:
         """{node: the node as the plan saw it}, in the order of the ids."""
         query = select(_AT.member).where(_AT.rollout == rollout)
         with reading(self._engine) as connection:
-            found = [wire.decode_member(data) for data in connection.scalars(query)]
+            found = [wire.decode(Member, data) for data in connection.scalars(query)]
         return {member.node: member for member in sorted(found, key=lambda member: member.node)}
 
     def skipped(self, rollout: int) -> list[Skipped]:
@@ -274,7 +274,7 @@ def _view(row: Row[Any]) -> RolloutView:
     values |= {"phase": Phase(values["phase"]), "verdict": Verdict(values["verdict"])}
     head = Rollout(**{**values, "approvals": tuple(values["approvals"])})
     about = found["name"], found["created_s"], found["created_by"], found["hash"]
-    return RolloutView(head, wire.decode_plan(found["plan"]), *about)
+    return RolloutView(head, wire.decode(Plan, found["plan"]), *about)
 
 
 def _execution(row: Sequence[Any]) -> Execution:
@@ -289,7 +289,7 @@ def _add(connection: Connection, new: New) -> int:
         raise NotAllowedError(f"a rollout cannot be called {name!r}", hint="give it a name that no other has or had")
     skipped = cbor2.dumps([[one.node, one.reason, one.code] for one in new.skipped], canonical=True)
     about = {"name": name, "created_s": new.now_s, "created_by": new.created_by, "hash": new.hash}
-    values = {**_columns(Rollout(0), _HEAD_NAMES), **about, "plan": wire.encode_plan(new.plan), "skipped": skipped}
+    values = {**_columns(Rollout(0), _HEAD_NAMES), **about, "plan": wire.encode(new.plan), "skipped": skipped}
     del values["id"]
     made = _made(connection.execute(insert(schema.rollout).values(**values)))
     members = {member.node: member for member in new.members}
@@ -309,7 +309,7 @@ def _made(result: CursorResult[Any]) -> int:
 def _join(connection: Connection, keys: Mapping[str, int], state: State, members: Iterable[Member]) -> None:
     at = {"rollout": state.rollout.id}
     rows = [
-        {**at, "node": keys[one.node], "member": wire.encode_member(one), **_kept(state.executions[one.node])}
+        {**at, "node": keys[one.node], "member": wire.encode(one), **_kept(state.executions[one.node])}
         for one in members
     ]
     if rows:

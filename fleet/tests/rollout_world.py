@@ -167,14 +167,14 @@ class World:
     def replay(self) -> None:
         """Every decision once more, from bytes to the same bytes."""
         members, state = dict(self.first_members), create(7, self.plan, self.first_members)
-        plan = wire.decode_plan(wire.encode_plan(self.plan))
+        plan = wire.decode(Plan, wire.encode(self.plan))
         assert plan == self.plan
         for logged in self.log:
-            seen = wire.decode_seen(wire.encode_seen(logged.seen))
+            seen = wire.decode(Seen, wire.encode(logged.seen))
             assert seen == logged.seen
             told = step(plan, members, state, seen, logged.now_s)
-            assert wire.encode_step(told) == wire.encode_step(logged.step)
-            assert wire.decode_step(wire.encode_step(told)) == told
+            assert wire.encode(told) == wire.encode(logged.step)
+            assert wire.decode(Step, wire.encode(told)) == told
             members.update((one.node, one) for one in seen.joined if one.node in told.after(state).executions)
             state = settled(told, logged.counters, state)
         assert state == self.state
