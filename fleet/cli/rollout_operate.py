@@ -16,7 +16,9 @@ from fleet.cli.session import actor, opened
 from fleet.cli.types import Span
 
 if TYPE_CHECKING:
+    from fleet.rollout.model import Command as Word
     from fleet.rollout.model import Step
+    from fleet.store import Store
     from fleet.store.rollouts import RolloutView
 
 
@@ -43,6 +45,13 @@ def say_step(view: "RolloutView", made: "Step", action: str, out: Output) -> Non
     from fleet.rollouts import preview
 
     _say_row(_row(view, preview.of(view.head, made), action), out)
+
+
+def say_preview(store: "Store", view: "RolloutView", word: "Word", out: Output) -> None:
+    """What a word would lead to: a dry run of it; NotAllowedError."""
+    from fleet.rollouts import preview
+
+    _say_row(_row(view, preview.preview(store, view.id, word, out.now_s), word.verb.value), out)
 
 
 def _say_row(row: Mapping[str, Any], out: Output) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fleet.rollout.replay import Decision
     from fleet.rollout.whatif import Answer, Course
     from fleet.rollouts.history import Replayed
+    from fleet.store.rollouts import RolloutView
 
 HISTORY = View(
     "decisions",
@@ -121,7 +122,7 @@ def whatif(rollout: str, out: Output, directory: Path, **options: int | None) ->
     parts = [{key: given[key] for key in keys if key in given} for keys in (_GATE, _LIMITS, _JUDGING)]
     with opened(directory) as session:
         view, _, answer = history.whatif(session.store, rollout, *parts)
-    rows = [_row("as it was", answer.was, view.head.started_s), _row("instead", answer.would, view.head.started_s)]
+    rows = [_row("as it was", answer.was, view), _row("instead", answer.would, view)]
     out.rows(COURSES, rows)
     for line in _remarks(answer):
         out.note(line)
@@ -132,13 +133,13 @@ _LIMITS = ("in_flight", "per_minute")
 _JUDGING = ("alpha", "beta")
 
 
-def _row(gates: str, course: "Course", started_s: int) -> dict[str, Any]:
+def _row(gates: str, course: "Course", view: "RolloutView") -> dict[str, Any]:
     then: datetime | None = moment(course.halted_s)
     return {
         "gates": gates,
         "phase": course.phase,
-        "halted": course.halted_s - started_s if course.halted_s else None,
-        "wave": course.wave + 1,
+        "halted": course.halted_s - view.head.started_s if course.halted_s else None,
+        "wave": view.plan.waves[course.wave].name,
         "ordered": len(course.ordered),
         "exposed": len(course.exposed),
         "halted_time": then,

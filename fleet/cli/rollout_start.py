@@ -9,7 +9,7 @@ from fleet.cli import board_progress
 from fleet.cli.base import Command
 from fleet.cli.options import confirm, dry_run_option, fleet_option, output_option, yes_option
 from fleet.cli.output import Output
-from fleet.cli.rollout_operate import say_step
+from fleet.cli.rollout_operate import say_preview, say_step
 from fleet.cli.rollout_options import describes, draft_of, plan_options
 from fleet.cli.rollout_plan import show
 from fleet.cli.rollout_watch import WAIT_S, waited
@@ -61,7 +61,7 @@ def start(words: tuple[str, ...], where: str, out: Output, directory: Path, **op
         if planned is None and not options["dry_run"]:
             confirm(f"Start rollout {found.id}, {found.name}?", options["yes"])
         if options["dry_run"]:
-            out.note(f"Nothing was started: this was a dry run. Rollout {found.id} can be started.")
+            _preview(session, found, out)
             return
         _start(session, found, planned, out, options)
 
@@ -99,6 +99,16 @@ def _named(session: Session, words: tuple[str, ...], digest: str) -> "RolloutVie
     if digest:
         starting.require_hash(found.hash, digest)
     return found
+
+
+def _preview(session: Session, found: "RolloutView", out: Output) -> None:
+    from fleet.rollout.model import Command as Word
+    from fleet.rollout.model import Verb
+    from fleet.rollouts import starting
+
+    starting.require_startable(session.store, session.config, found, out.now_s)
+    say_preview(session.store, found, Word(Verb.START, actor()), out)
+    out.note("Nothing was started: this was a dry run.")
 
 
 def _start(
@@ -145,6 +155,7 @@ def approve(rollout: str, plan_hash: str, why: str, yes: bool, dry_run: bool, ou
         word = Word(Verb.APPROVE, actor(), why)
         if dry_run:
             starting.require_approvable(session.store, session.config, found, word.actor, out.now_s)
+            say_preview(session.store, found, word, out)
             out.note("Nothing was approved: this was a dry run.")
             return
         confirm(f"Approve rollout {found.id}, {found.name}?", yes)

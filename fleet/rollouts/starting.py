@@ -49,9 +49,17 @@ def require_approvable(store: Store, config: Config, view: RolloutView, actor: s
 def start(
     store: Store, config: Config, view: RolloutView, actor: str, why: str, now_s: int, planned: Planned | None = None
 ) -> Step:
-    """Start it. `planned` is what was planned just now, if it was.
+    """Start it; errors of `require_startable`."""
+    require_startable(store, config, view, now_s, planned)
+    return operate.operate(store, config, view.id, Command(Verb.START, actor, why), now_s)
 
-    NotAllowedError while approvals are missing, when its nodes have changed since it was planned, and when they are in
+
+def require_startable(
+    store: Store, config: Config, view: RolloutView, now_s: int, planned: Planned | None = None
+) -> None:
+    """NotAllowedError unless it may start. `planned` is what was planned just now, if it was.
+
+    It may not while approvals are missing, when its nodes have changed since it was planned, and when they are in
     another open rollout that it shall not touch.
     """
     missing = view.missing_approvals(config.rollouts.approvals)
@@ -64,7 +72,6 @@ def start(
         )
     if view.head.phase is Phase.DRAFT:
         planning.require_free(planned or require_same(store, config, view, now_s))
-    return operate.operate(store, config, view.id, Command(Verb.START, actor, why), now_s)
 
 
 def require_hash(found: str, wanted: str) -> None:

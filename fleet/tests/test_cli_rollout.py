@@ -224,9 +224,13 @@ def test_a_fleet_that_demands_approval(desk: Desk, monkeypatch: pytest.MonkeyPat
     assert (own.code, own.error["cause"]) == (4, "an author does not approve")
     monkeypatch.setattr("fleet.cli.rollout_start.actor", lambda: "ann@desk")
     assert desk.rollout("approve", "1", "--plan-hash", "0" * 12, "--yes").code == 4
-    dry = desk.rollout("approve", "1", "--plan-hash", digest[:12], "--dry-run")
+    assert desk.rollout("start", "1", "--dry-run").code == 4
+    dry = desk.rollout("approve", "1", "--plan-hash", digest[:12], "--dry-run", "--json")
+    assert (dry.code, dry.json["rollout"]["action"]) == (0, "approve")
     assert (dry.code, desk.world.store.rollouts.get(1).head.approvals) == (0, ())
     assert desk.rollout("approve", "1", "--plan-hash", digest[:12], "--yes").code == 0
+    dry = desk.rollout("start", "1", "--dry-run", "--json")
+    assert (dry.code, dry.json["rollout"]["phase"], desk.standing().head.phase) == (0, "running", "draft")
     assert desk.rollout("start", "1", "--yes").code == 0
     assert desk.rollout("status", "1", "--json").json["rollout"]["approvals"] == ["ann@desk"]
 

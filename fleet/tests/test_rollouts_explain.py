@@ -256,7 +256,7 @@ def test_whatif_prints_both_courses(world: World) -> None:
     begun(world, 60)
     found = fleet(world, "rollout", "whatif", "spring", "--soak", "30s", "--json").json["courses"]
     assert [one["gates"] for one in found] == ["as it was", "instead"]
-    assert found[0]["exposed"] == 4
+    assert (found[0]["exposed"], found[0]["wave"]) == (4, "rest")
     assert fleet(world, "rollout", "whatif", "spring").code == 2
 
 
