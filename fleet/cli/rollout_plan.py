@@ -133,7 +133,7 @@ def command(
     show(planned, approvals, out)
     if save is not None:
         _save(save, draft, planned, session.config)
-        out.note(f"Saved: `fleet rollout start {save}` refuses when the plan or its nodes have changed by then.")
+        out.note(f"Saved: `fleet rollout start {save}` starts this plan and no other.")
 
 
 def show(planned: "Planned", approvals: int, out: Output) -> None:
