@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from fleet.model import Standing
-from fleet.rollout.model import Execution, Report
+from fleet.rollout.model import IN_FLIGHT, Execution, Report
 from fleet.rollout.plan import Goal, Member, Plan
 from fleet.store import Store
 from fleet.store.facts import Fact
@@ -83,6 +83,8 @@ def _of_program(plan: Plan, member: Member, execution: Execution, fact: Fact) ->
     if stage == update.REFUSED and counter > max(fact.seen or 0, fact.ordered or 0):
         counter, stage, code, text = fact.seen or 0, update.IDLE, 0, ""  # of a forged order: whoever's word
     ours = max(execution.counter, execution.stop)
+    if execution.stage in IN_FLIGHT and counter > max(fact.ordered or 0, ours):
+        counter, stage, code, text = ours, update.IDLE, 0, ""  # of an order that nobody made: no way out of a gate
     if fact.ordered is not None and 0 < ours < fact.ordered and counter < fact.ordered:
         counter, stage, code, text = fact.ordered, update.IDLE, 0, ""  # somebody else ordered it since
     answers = fact.proved_nonce is not None and fact.proved_nonce == fact.nonce and fact.ordered == ours

@@ -83,6 +83,16 @@ def test_a_rollout_that_cannot_be_decided_on_does_not_hold_up_those_behind_it(
     assert going.phase(2) is Phase.HALTED
 
 
+def test_a_number_that_nobody_ordered_is_no_way_out_of_a_gate(going: World) -> None:
+    """A program that is broken may say anything: a canary that names a later order has not been taken away."""
+    canary, *others = going.nodes.values()
+    assert canary.campaign is not None
+    canary.campaign.counter = 5000
+    going.run(90)
+    assert (going.stages()["air-00"], going.phase()) == ("timed out", Phase.ABORTED)
+    assert not any(node.seen for node in others)
+
+
 def test_a_plan_file_that_is_too_large_is_refused_and_not_cut(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text("a = 1\n" * 3)
