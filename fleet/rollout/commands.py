@@ -34,6 +34,8 @@ def refusal(plan: Plan, state: State, command: Command, now_s: int) -> str:
         return f"{command.actor} has approved it already"
     if verb in (Verb.UNDO, Verb.RETRY) and head.undo:
         return "it is being undone"
+    if verb is Verb.UNDO and plan.parent:
+        return "it is an undo itself; plan what the nodes shall run, and have that approved"
     if verb is Verb.RETRY:
         return _retry_refusal(plan, state, command, now_s)
     if verb is Verb.RESUME and head.group % GROUPS == GROUPS - 1:

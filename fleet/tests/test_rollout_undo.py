@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 from fleet.model import Kind
-from fleet.rollout.model import Execution
+from fleet.rollout.commands import refusal
+from fleet.rollout.model import Command, Execution, Phase, Verb
 from fleet.rollout.plan import Goal, Member, OnFailure, Plan, Skipped, Wave
+from fleet.rollout.step import create
 from fleet.rollout.undo import Undone, undone
 
 PLAN = Plan("spring", waves=(Wave("a", count=2), Wave("b")), on_failure=OnFailure.UNDO)
@@ -34,6 +36,15 @@ def test_that_after_a_halt_is_one_wave_without_soak_and_judging() -> None:
 def test_an_undo_that_fails_is_not_undone_for_that_would_boot_the_bad_release() -> None:
     assert undo().plan.on_failure is OnFailure.PAUSE
     assert undo(staged=True).plan.on_failure is OnFailure.PAUSE
+
+
+def test_an_undo_cannot_be_undone_for_that_would_bring_a_release_back_without_its_approvals() -> None:
+    found = undo(staged=True)
+    state = create(8, found.plan, {one.node: one for one in found.members})
+    state = replace(state, rollout=replace(state.rollout, phase=Phase.FINISHED))
+    said = refusal(found.plan, state, Command(Verb.UNDO, "ann"), 0)
+    assert "it is an undo itself" in said
+    assert not refusal(PLAN, state, Command(Verb.UNDO, "ann"), 0)
 
 
 def test_what_ran_when_the_node_was_ordered_counts_not_what_ran_when_it_was_planned() -> None:
