@@ -1,7 +1,4 @@
-"""A node below its network: flash, stage 0, clock, and the firmware's own updater. It does nothing by itself.
-
-All modules of the updater stay loaded, since every node of the process uses them.
-"""
+"""A node below its network: flash, stage 0, clock, and the firmware's own updater. It does nothing by itself."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +7,7 @@ from firmware.boot import choose
 from node.core.clock import Clock
 from node.core.slots import CRASH, Slots
 from node.core.slots import PATH as POINTER
-from node.core.update import base, install, job, judge, payload, proof, pull, record, room, trial, updater  # noqa: F401
+from node.core.update import install
 from node.core.update.resident import Resident
 from protocol import manifest, settings
 from protocol.identity import Identity
@@ -40,6 +37,13 @@ def bootable(flash: Flash, slot: str) -> bool:
             next(check)
         except StopIteration as end:
             return bool(end.value)
+
+
+class Updating(Resident):  # type: ignore[misc]
+    """The updater of a node that shares its modules with thousands: they stay, and nothing is collected for one."""
+
+    def forget(self, starts: tuple[str, ...]) -> None:
+        """Nothing."""
 
 
 class Device:
@@ -78,7 +82,7 @@ class Device:
         self.clock = Clock(lambda: self._uptime_ms() & _MASK)
         self.clock.floor_s = self.identity.made
         self.slots = Slots(self.flash, slot)
-        self.resident = Resident(
+        self.resident = Updating(
             self.flash,
             self.slots,
             self.identity,

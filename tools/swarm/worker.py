@@ -7,6 +7,7 @@
 It ends when stdin does.
 """
 
+import gc
 import json
 import os
 import resource
@@ -67,6 +68,7 @@ class Worker:
     def run(self) -> None:
         """Until stdin ends."""
         self.loop.watch(sys.stdin.fileno(), select.EPOLLIN, self._hear)
+        gc.freeze()  # what stays is not looked at again
         self._say({"ready": len(self._nodes)})
         with signatures.installed(self.verifier):
             self.loop.run()
