@@ -10,6 +10,7 @@ from tools.swarm.crew import Facts
 
 _UNCHANGED = frozenset({Stage.FAILED, Stage.REJECTED, Stage.REVERTED, Stage.TIMED_OUT, Stage.STOPPED})
 _BAD = (FAILED, REVERTED)
+_DELAY_MS = 15_000
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,16 @@ def fault(said: Execution, real: Facts, target: str) -> str:
         return "proved, and it does not run that"
     if said.stage in _UNCHANGED and has_target and not said.late:
         return f"{said.stage}, and it runs the target"
-    if said.stage is Stage.DARK and real.session(said.deadline_s * 1000) and _spoke(said, real):
+    if said.stage is Stage.DARK and _was_there(real, said.deadline_s * 1000) and _spoke(said, real):
         return "dark, and it spoke, and was online at its deadline"
     if said.stage is Stage.TIMED_OUT and real.is_silent and not _spoke(said, real):
         return "timed out, and it never spoke of the order"
     return ""
+
+
+def _was_there(real: Facts, at_ms: int) -> bool:
+    """Whether it had one session then and for some time before: the store learns of each with a delay."""
+    return 0 < real.session(at_ms) == real.session(at_ms - _DELAY_MS)
 
 
 def _spoke(said: Execution, real: Facts) -> bool:
