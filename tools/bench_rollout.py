@@ -186,11 +186,10 @@ class Bench:
         began = time.monotonic()
         await self._until(view, lambda: self._is_over(view))
         facts = await self._swarm.facts()
-        ran = {one.node for one in facts.values() if self._is_exposed(view, one)}
         return {
             "phase": str(self._head(view).head.phase),
             "rollout_s": round(time.monotonic() - began, 1),
-            "touched": len(ran),
+            "touched": sum(one.tries > 0 for one in self._store.rollouts.state(view.id).executions.values()),
             **self._halt(view, facts),
             **self._account(view, facts, releases),
         }
@@ -226,12 +225,6 @@ class Bench:
         if self._head(view).head.phase in (Phase.RUNNING, Phase.DRAFT):
             return False
         return not any(one.stage in IN_FLIGHT for one in self._store.rollouts.state(view.id).executions.values())
-
-    def _is_exposed(self, view: RolloutView, one: Facts) -> bool:
-        return self._store_counter(view).get(one.node, 0) > 0
-
-    def _store_counter(self, view: RolloutView) -> dict[str, int]:
-        return {node: one.tries for node, one in self._store.rollouts.state(view.id).executions.items()}
 
     def _account(self, view: RolloutView, facts: dict[str, Facts], releases: dict[Kind, Published]) -> dict[str, Any]:
         targets = {seat.node: releases[seat.kind].manifest.hex() for seat in self._swarm.seats}
