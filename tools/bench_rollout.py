@@ -4,7 +4,8 @@
   dispatch  orders per second of the first burst: committed to the database, taken by the broker, heard by nodes
   good      a release that works: how every node ended, by what is wrong with it, and what of that is not true
   bad       one whose program dies as it starts: halted by its gate. `halt_ms` is from the first failure of those that
-            decided, as its node told it, to the last of the nodes online refusing; `touched` nodes had been ordered
+            decided, as its node told it, to the last of the nodes online refusing; `touched` nodes had been ordered;
+            `lag_ms` is the longest that simulated nodes kept anything waiting: a halt is no faster than that
   bricks    nodes whose next boot would find no whole program
 
 A part of the nodes is flaky (tools/swarm/flaws.py), another one loses its power within a write of an update. Service
@@ -111,7 +112,7 @@ def good_waves(options: Options) -> tuple[Wave, ...]:
 
 
 def bad_waves(options: Options) -> tuple[Wave, ...]:
-    """Half of the nodes at once, so that many are under way when the gate fails."""
+    """Half of the nodes, so that as many are under way as may be when the gate fails."""
     gate = Gate(900, 800, 100, max(5, options.nodes // 100), 0, 1, min(options.span_s, 200))
     return Wave("half", 1, 500, judged=False, gate=gate), Wave("rest", judged=False, gate=gate)
 
@@ -181,14 +182,17 @@ class Bench:
 
     async def _bad(self) -> dict[str, Any]:
         releases = self._swarm.publish(BAD, flaws.DIES)
-        plan = plan_of("bad", self._options, bad_waves(self._options), self._options.nodes)
+        plan = plan_of("bad", self._options, bad_waves(self._options), max(50, self._options.nodes // 10))
         view, _ = await self._start(plan, releases)
+        await self._swarm.figures()  # the lag begins anew
         began = time.monotonic()
         await self._until(view, lambda: self._is_over(view))
+        lag_ms = (await self._swarm.figures())["lag_ms"]
         facts = await self._swarm.facts()
         return {
             "phase": str(self._head(view).head.phase),
             "rollout_s": round(time.monotonic() - began, 1),
+            "lag_ms": lag_ms,
             "touched": sum(one.tries > 0 for one in self._store.rollouts.state(view.id).executions.values()),
             **self._halt(view, facts),
             **self._account(view, facts, releases),
