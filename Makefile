@@ -65,7 +65,7 @@ fmt: .venv/.ready  ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.ready  ## every benchmark, one JSON line each; a minute or two
+bench: .venv/.ready  ## every benchmark, one JSON line each; an hour, most of it for ten thousand nodes
 	@for bench in tools/bench_*.py; do $(BIN)/python -m tools.$$(basename $$bench .py) || exit 1; done
 
 fuzz: .venv/.ready  ## a million inputs for each parser, an hour or more; ARGS="--runs 20000 --seed 7"
