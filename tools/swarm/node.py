@@ -33,6 +33,7 @@ _DIES_MS = 300
 _HANGS_MS = 3000
 _GOODBYE_MS = 500
 _TICK_MS = 1000
+_BEAT_MS = 10_000  # at the latest, a session looks at its limits (node/tasks/link.py)
 _BREAKS = 10  # every so many losses the connection breaks
 _EPOCH = topics.EPOCH.encode()
 
@@ -239,7 +240,7 @@ class Node:
     def _tick(self, line: Line) -> None:
         if self._line is line:
             wait_ms = line.tick()
-            self.later(max(_TICK_MS, wait_ms), lambda: self._tick(line))
+            self.later(max(_TICK_MS, min(wait_ms, _BEAT_MS)), lambda: self._tick(line))
 
     def _repeat(self, line: Line | None, every_s: int, call: Callable[[], None]) -> None:
         """While this connection lasts."""
