@@ -86,8 +86,16 @@ def plan(store: Store, config: Config, views: Sequence[NodeView], wish: Wish, no
 def order(
     store: Store, config: Config, plans: Sequence[Plan], wish: Wish, actor: str, now_s: int
 ) -> dict[str, Ordered]:
-    """Sign an order for each plan without a refusal and keep it, which sends it; {node: order}."""
+    """Sign an order for each plan without a refusal and keep it, which sends it; {node: order}.
+
+    NotAllowedError for more than one node where the fleet demands approvals, unless they are to stop."""
     nodes = [one.node for one in plans if not one.refusal]
+    if config.rollouts.approvals and len(nodes) > 1 and wish.action != STOP:
+        raise NotAllowedError(
+            f"{len(nodes)} nodes at once need approvals here",
+            hint="`fleet rollout plan` shows a rollout to them, `fleet rollout start` asks for approvals",
+            cause=f"rollouts.approvals is {config.rollouts.approvals} in fleet.toml",
+        )
     signer, root = signing.campaign_signer(config), signing.roots(config).version
     counters = store.campaigns.next_counters(nodes)
     made = []

@@ -178,7 +178,8 @@ class Output:
         for column in columns:
             title = self.style(f"{column.title:<{wide}}", bold=True)
             text = self._text(column, row)
-            first, *more = textwrap.wrap(text, max(20, self.width - wide - 2)) if "\033" not in text else [text]
+            folded = [text] if "\033" in text else textwrap.wrap(text, max(20, self.width - wide - 2))
+            first, *more = folded or ["-"]
             self.lines([f"{title}  {first}", *(f"{'':<{wide}}  {line}" for line in more)])
 
     def _csv(self, view: View, rows: Sequence[Row], heading: bool) -> None:

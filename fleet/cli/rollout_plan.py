@@ -18,7 +18,7 @@ from fleet.errors import FleetError
 if TYPE_CHECKING:
     from fleet.config import Config
     from fleet.rollout.draft import Draft
-    from fleet.rollout.plan import Plan, Window
+    from fleet.rollout.plan import Gate, Plan, Window
     from fleet.rollouts.planning import Planned
 
 NAMED = 3  # nodes that a cell names
@@ -60,6 +60,7 @@ PLAN = View(
         Column("download", "Fetch"),
         Column("switch", "Restart"),
         Column("in_flight", "At a time", lambda count: f"{human.number(count)} nodes"),
+        Column("gates", "Gates"),
         Column("on_failure", "On failure"),
         Column("overlap", "Other rollouts"),
         Column("conflicts"),
@@ -169,6 +170,7 @@ def _row(planned: "Planned", approvals: int) -> dict[str, Any]:
         "download": window_text(plan.download),
         "switch": window_text(plan.switch) + _light(plan),
         "in_flight": plan.limits.in_flight,
+        "gates": gates_text(plan),
         "on_failure": plan.on_failure,
         "overlap": _overlap(planned),
         "conflicts": {str(rollout): len(shared) for rollout, shared in planned.conflicts.items()},
@@ -182,6 +184,24 @@ def window_text(window: "Window") -> str:
     from fleet.rollout.draft import span_text
 
     return f"{window.cron} for {span_text(window.duration_s)} in {window.zone}" if window.cron else "at any time"
+
+
+def gates_text(plan: "Plan") -> str:
+    """When a wave is good and when it is bad, in a phrase for all waves or one for each."""
+    found = {wave.name: _gate_text(wave.gate) for wave in plan.waves}
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return "; ".join(f"{name}: {text}" for name, text in found.items())
+
+
+def _gate_text(gate: "Gate") -> str:
+    from fleet.rollout.draft import share_text
+
+    most = f", or more than {gate.failures_max} in all" if gate.failures_max else ""
+    return (
+        f"goes on at {share_text(gate.success)} proved; halts above {share_text(gate.failures)} failed"
+        f" (of {gate.sample} or more){most}; silent for {human.span(gate.deadline_s)} has failed"
+    )
 
 
 def _light(plan: "Plan") -> str:

@@ -51,15 +51,19 @@ def watch(rollout: str, timeout: int, out: Output, directory: Path) -> None:
     """Show how a rollout goes on, until it has ended.
 
     On a terminal a page that changes: waves, outcomes, telemetry, what it waits for, what needs attention. Elsewhere
-    a line for each change; with --json an object per line. Ctrl-C leaves the rollout as it is.
+    a line for each change; with --json an object per line. Ctrl-C leaves the rollout as it is. The exit code is 0 when
+    it has ended, however that was, and 8 when time was up first.
     """
+    from fleet.errors import TimedOutError
     from fleet.rollouts import standing, waiting
 
     with opened(directory) as session:
         found = session.store.rollouts.get(rollout)
         warn(session, standing.standing(session.store, session.config, found.id, out.now_s), out)
         with _told(out, out) as tell:
-            waiting.watch(session.store, session.config, found.id, timeout, _now, tell, lambda now: now.is_over)
+            seen = waiting.watch(session.store, session.config, found.id, timeout, _now, tell, lambda now: now.is_over)
+        if not seen.is_over:
+            raise TimedOutError(f"rollout {found.id} goes on", hint="watch it again, or for longer: --timeout")
 
 
 def waited(session: Session, rollout: int, timeout_s: int, out: Output) -> None:

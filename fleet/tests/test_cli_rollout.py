@@ -289,6 +289,7 @@ def test_a_watch_off_a_terminal_is_a_line_for_each_change(desk: Desk) -> None:
         lambda now: told.append(rollout_watch.summary(now)), lambda now: now.is_over,
     )  # fmt: skip
     assert told == ["wave canary: 0 of 1 proved, 1 on the way; waits for 1 node under way"]
+    assert desk.rollout("watch", "1", "--timeout", "1s", "--json").code == 8
     desk.world.run_to(Phase.FINISHED)
     found = desk.rollout("watch", "1", "--json")
     assert found.json["summary"] == "4 of 4 nodes are proved"
@@ -319,6 +320,24 @@ def test_the_audit_log_tells_who_did_what_and_whether_it_was_touched(desk: Desk)
         database.execute("UPDATE audit SET why = 'calm' WHERE why = 'storm'")
     broken = desk.run("audit", "verify", "--json")
     assert (broken.code, broken.error["code"]) == (7, "verification")
+
+
+def test_the_audit_log_of_a_new_fleet_is_empty_and_holds(desk: Desk) -> None:
+    with sqlite3.connect(desk.world.config.store_url) as database:
+        database.execute("DELETE FROM audit")
+    found = desk.run("audit", "verify")
+    assert (found.code, "Hash" in found.out) == (0, True)
+    assert desk.run("audit", "verify", "--json").json["chain"]["entries"] == 0
+
+
+def test_where_approvals_are_demanded_nobody_orders_many_nodes_without(desk: Desk) -> None:
+    desk.demand(1)
+    update = ("node", "update", "--where", "kind=air", "--yes", "--json")
+    found = desk.run(*update, "--release", "air-1.1.0")
+    assert (found.code, found.error["code"]) == (4, "not-allowed")
+    assert desk.world.store.campaigns.orders() == {}
+    assert desk.run("node", "update", "air-01", "--release", "air-1.1.0", "--yes").code == 0
+    assert desk.run(*update, "--stop").code == 0
 
 
 def test_outcomes_of_every_kind_are_counted_apart(desk: Desk) -> None:
