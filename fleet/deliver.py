@@ -36,11 +36,11 @@ def is_config_due(item: Undelivered) -> bool:
 
 
 def is_campaign_due(item: UndeliveredCampaign, now_ms: int) -> bool:
-    """The broker lacks it, or its node said later that it has an older one. The pauses grow: a node may refuse it."""
+    """The broker lacks it, or its node is there and has said nothing of it for a while: one that lost its power before
+    it kept the order. The pauses grow: a node may refuse it."""
     if item.sent_counter < item.order.counter:
         return True
-    spoke = item.online and item.said_ms > item.sent_ms + CONFIG_GRACE_MS
-    return spoke and now_ms - item.sent_ms >= _pause_ms(item.sent)
+    return item.online and now_ms - item.sent_ms >= _pause_ms(item.sent)
 
 
 def is_command_due(command: CommandView, now_ms: int) -> bool:
@@ -97,9 +97,7 @@ class Deliver:
         configs = filter(is_config_due, self._store.configs.undelivered())
         for count in self._send(map(_config_item, configs), self._store.configs.sent):
             self.configs += count
-        now_ms = self._now_ms()
-        campaigns = [one for one in self._store.campaigns.undelivered(now_ms // 1000) if is_campaign_due(one, now_ms)]
-        for count in self._send(map(_campaign_item, campaigns), self._store.campaigns.sent):
+        for count in self._send(map(_campaign_item, self._campaigns()), self._store.campaigns.sent):
             self.campaigns += count
         for command in self._store.commands.unanswered():
             if is_command_due(command, self._now_ms()):
@@ -107,6 +105,13 @@ class Deliver:
                     raise TimedOutError(f"the broker does not acknowledge a command to {command.node}")
                 self._store.commands.sent(command.id, self._now_ms())
                 self.commands += 1
+
+    def _campaigns(self) -> list[UndeliveredCampaign]:
+        """Those that are due, and that nobody has halted since."""
+        now_ms, epoch = self._now_ms(), self._store.rollouts.epoch()
+        halted = epoch.halted if epoch else {}
+        behind = self._store.campaigns.undelivered(now_ms // 1000)
+        return [one for one in behind if one.order.group not in halted and is_campaign_due(one, now_ms)]
 
     def _send(self, items: Iterator[Item], sent: Callable[[list[tuple[str, int, int]]], None]) -> Iterator[int]:
         """Publish all, a batch at a time, and note what the broker took: how many. TimedOutError when it left some."""

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, insert, or_, select, update
 
 from fleet.errors import ConflictError
 from fleet.model import NodeUpdate, Ordered, Proved, Standing
 from fleet.store import audit, schema
 from fleet.store.audit import Act
 from fleet.store.dialect import reading, writing
-from fleet.store.nodes import FEW, keys_of
+from fleet.store.nodes import NAMED, keys_of
 
 _CAMPAIGN = schema.campaign.c
 _UPDATE = schema.node_update.c
@@ -32,7 +32,6 @@ class Undelivered:
     sent_ms: int
     sent: int  # how often
     online: bool
-    said_ms: int  # when the node last spoke of its update; 0 = never
 
 
 class Campaigns:
@@ -46,7 +45,7 @@ class Campaigns:
         with reading(self._engine) as connection:
             names = keys_of(connection, nodes)
             query = select(_CAMPAIGN.node, *_ORDERED)
-            if len(names) <= FEW:
+            if len(names) <= NAMED:
                 query = query.where(_CAMPAIGN.node.in_(names))
             rows = map(tuple, connection.execute(query))
             return {names[row[0]]: Ordered(names[row[0]], *row[1:]) for row in rows if row[0] in names}
@@ -56,7 +55,7 @@ class Campaigns:
         with reading(self._engine) as connection:
             names = keys_of(connection, nodes)
             query = select(_UPDATE.node, *_SAID, *_PROVED)
-            if len(names) <= FEW:
+            if len(names) <= NAMED:
                 query = query.where(_UPDATE.node.in_(names))
             rows = map(tuple, connection.execute(query))
             return {names[row[0]]: _update(names[row[0]], row[1:]) for row in rows if row[0] in names}
@@ -87,14 +86,15 @@ class Campaigns:
         joined = schema.campaign.join(schema.node, _NODE.key == _CAMPAIGN.node)
         joined = joined.outerjoin(schema.node_update, _UPDATE.node == _CAMPAIGN.node)
         joined = joined.outerjoin(schema.node_state, _STATE.node == _CAMPAIGN.node)
-        delivery = _CAMPAIGN.sent_counter, _CAMPAIGN.sent_ms, _CAMPAIGN.sent, _STATE.online, _UPDATE.received_ms
-        unheard = and_(_UPDATE.seen < _CAMPAIGN.counter, _UPDATE.counter != _CAMPAIGN.counter)  # nor refused
+        delivery = _CAMPAIGN.sent_counter, _CAMPAIGN.sent_ms, _CAMPAIGN.sent, _STATE.online
+        seen, spoken_of = func.coalesce(_UPDATE.seen, 0), func.coalesce(_UPDATE.counter, 0)
+        unheard = and_(seen < _CAMPAIGN.counter, spoken_of != _CAMPAIGN.counter)  # nor refused
         behind = or_(_CAMPAIGN.sent_counter < _CAMPAIGN.counter, unheard)
         query = select(*delivery, _NODE.id, *_ORDERED).select_from(joined)
         query = query.where(_NODE.standing == Standing.ACCEPTED.value, _CAMPAIGN.expires_s > now_s, behind)
         with reading(self._engine) as connection:
             rows = map(tuple, connection.execute(query))
-            return [Undelivered(Ordered(*row[5:]), row[0], row[1], row[2], bool(row[3]), row[4] or 0) for row in rows]
+            return [Undelivered(Ordered(*row[4:]), row[0], row[1], row[2], bool(row[3])) for row in rows]
 
     def sent(self, orders: Iterable[tuple[str, int, int]]) -> None:
         """The broker took these (again): (node, counter, when in ms)."""
@@ -116,7 +116,7 @@ def write(connection: Connection, keys: Mapping[str, int], orders: Sequence[Orde
         return
     found = {keys[order.node]: order for order in orders}
     query = select(_CAMPAIGN.node, _CAMPAIGN.counter)
-    query = query.where(_CAMPAIGN.node.in_(found)) if len(found) <= FEW else query
+    query = query.where(_CAMPAIGN.node.in_(found)) if len(found) <= NAMED else query
     for key, before in connection.execute(query):
         if key in found and found[key].counter <= before:
             raise ConflictError(f"somebody else has just ordered {found[key].node}", hint="look at it, then try again")
