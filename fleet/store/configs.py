@@ -10,7 +10,7 @@ from fleet.errors import ConflictError
 from fleet.model import DesiredConfig, Standing
 from fleet.store import schema
 from fleet.store.dialect import reading, writing
-from fleet.store.nodes import FEW, key_of, keys_of
+from fleet.store.nodes import NAMED, key_of, keys_of
 
 _CONFIG = schema.node_config.c
 _NODE = schema.node.c
@@ -90,7 +90,7 @@ class Configs:
         with reading(self._engine) as connection:
             keys = keys_of(connection, nodes)
             wanted, claimed = select(schema.node_config), select(_STATE.node, _STATE.config_desired)
-            if len(keys) <= FEW:
+            if len(keys) <= NAMED:
                 wanted, claimed = wanted.where(_CONFIG.node.in_(keys)), claimed.where(_STATE.node.in_(keys))
             said = {row[0]: min(row[1], _REV_MAX) for row in connection.execute(claimed)}
             found = {row.node: row for row in connection.execute(wanted)}

@@ -4,12 +4,13 @@ SQLite is the default and the only one that is wired up; everything else in `fle
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, Update, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from fleet.errors import UnreachableError, UsageError
@@ -117,6 +118,13 @@ def check(made: Engine) -> str:
     """ "ok", or what SQLite's own check found."""
     with reading(made) as connection:
         return str(connection.execute(text("PRAGMA quick_check(1)")).scalar_one())
+
+
+def many(connection: Connection, statement: Update, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Run a statement for every row as the driver takes it: no value is converted, and it costs a third."""
+    compiled = statement.compile(dialect=connection.dialect)
+    values = itemgetter(*(compiled.positiontup or ()))
+    connection.exec_driver_sql(str(compiled), [values(row) for row in rows])
 
 
 class Hot:

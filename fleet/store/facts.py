@@ -7,7 +7,7 @@ from sqlalchemy import Engine, Select, Text, or_, select, type_coerce
 
 from fleet.store import schema
 from fleet.store.dialect import reading
-from fleet.store.nodes import FEW, key_of
+from fleet.store.nodes import NAMED, keys_of
 
 _NODE = schema.node.c
 _STATE = schema.node_state.c
@@ -55,17 +55,16 @@ class Facts:
     def all(self) -> list[Fact]:
         """Every node."""
         with reading(self._engine) as connection:
-            return [Fact(*row) for row in connection.execute(_facts())]
+            return list(map(Fact._make, connection.execute(_facts()).all()))
 
     def of(self, nodes: Iterable[str]) -> list[Fact]:
         """Some nodes; NotFoundError when one does not exist."""
-        wanted = list(dict.fromkeys(nodes))
-        if len(wanted) > FEW:
-            names = set(wanted)
-            return [fact for fact in self.all() if fact.node in names]
         with reading(self._engine) as connection:
-            keys = [key_of(connection, node) for node in wanted]
-            return [Fact(*row) for row in connection.execute(_facts().where(_NODE.key.in_(keys)))]
+            names = keys_of(connection, dict.fromkeys(nodes))
+            if len(names) <= NAMED:
+                return list(map(Fact._make, connection.execute(_facts().where(_NODE.key.in_(names))).all()))
+        wanted = set(names.values())
+        return [fact for fact in self.all() if fact.node in wanted]
 
     def since(self, received_ms: int) -> list[Fact]:
         """Those whose State or Status arrived then or later, by two short looks into indexes."""
@@ -74,7 +73,7 @@ class Facts:
             _NODE.key.in_(select(_UPDATE.node).where(_UPDATE.received_ms >= received_ms)),
         )
         with reading(self._engine) as connection:
-            return [Fact(*row) for row in connection.execute(_facts().where(spoke))]
+            return list(map(Fact._make, connection.execute(_facts().where(spoke)).all()))
 
 
 def _facts() -> Select[Any]:

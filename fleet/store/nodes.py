@@ -26,7 +26,8 @@ _SAID_COLUMNS = tuple(_STATE[field.name] for field in fields(NodeState) if field
 _KINDS = {kind.value: kind for kind in Kind}
 _STANDINGS = {standing.value: standing for standing in Standing}
 _TAGS_KEPT = 4096
-FEW = 100  # more nodes than this are not named in a query: all are read, and those picked out
+FEW = 100  # more nodes than this are not named in a query of what has many rows a node: those are picked out
+NAMED = 2000  # the same of what has one row a node
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,12 @@ class Nodes:
         """The node with that id."""
         return self.view(node).node
 
+    def boot0(self, node: str) -> int:
+        """Its `boot0` alone, which is asked for with each proof; NotFoundError."""
+        with reading(self._engine) as connection:
+            found = connection.scalar(select(_NODE.boot0).where(_NODE.id == node))
+            return int(found) if found is not None else self.get(node).boot0
+
     def all(self) -> list[Node]:
         """Every node, retired ones too, by id."""
         with reading(self._engine) as connection:
@@ -130,9 +137,10 @@ def key_of(connection: Connection, node: str) -> int:
 def keys_of(connection: Connection, nodes: Iterable[str] | None) -> dict[int, str]:
     """{integer key: id} of some nodes, or of all; NotFoundError when one does not exist."""
     wanted = None if nodes is None else list(nodes)
-    if wanted is not None and len(wanted) <= FEW:
-        return {key_of(connection, node): node for node in wanted}
-    every = {row.id: row.key for row in connection.execute(select(_NODE.key, _NODE.id).order_by(_NODE.id))}
+    query = select(_NODE.id, _NODE.key).order_by(_NODE.id)
+    if wanted is not None and len(wanted) <= NAMED:
+        query = query.where(_NODE.id.in_(wanted))
+    every: dict[str, int] = {row.id: row.key for row in connection.execute(query)}
     for missing in () if wanted is None else set(wanted) - every.keys():
         key_of(connection, missing)  # raises, and says what is like it
     return {every[node]: node for node in (every if wanted is None else wanted)}

@@ -1,8 +1,10 @@
 """Rollouts: plans, heads, how far every node is, and what a step leaves behind. What to do is `fleet.rollout`'s."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import chain, count
+from operator import attrgetter
 from typing import Any
 
 import cbor2
@@ -16,7 +18,7 @@ from fleet.rollout.plan import Member, Plan, Skipped
 from fleet.rollout.step import create
 from fleet.store import audit, campaigns, configs, schema
 from fleet.store.audit import Act
-from fleet.store.dialect import reading, writing
+from fleet.store.dialect import many, reading, writing
 from fleet.store.nodes import key_of, keys_of
 
 _ROLLOUT = schema.rollout.c
@@ -350,12 +352,8 @@ def _keys(connection: Connection, outcome: Outcome) -> dict[str, int]:
 def _write(connection: Connection, outcome: Outcome, keys: Mapping[str, int]) -> None:
     joined = {one.node: Execution(one.node) for one in outcome.joined}
     _join(connection, keys, State(outcome.head, joined), outcome.joined)
-    table = schema.rollout_node
     if outcome.changed:
-        at = "at_rollout", "at_node"
-        change = update(table).where(_AT.rollout == bindparam(at[0]), _AT.node == bindparam(at[1]))
-        change = change.values({name: bindparam(f"to_{name}") for name in _EXECUTION_NAMES})
-        connection.execute(change, [_changed(outcome.head.id, keys[one.node], one) for one in outcome.changed])
+        _change(connection, outcome.head.id, keys, outcome.changed)
     for one in outcome.quarantine:
         key = keys[one.node]
         connection.execute(delete(schema.node_quarantine).where(_QUARANTINE.node == key))
@@ -363,8 +361,18 @@ def _write(connection: Connection, outcome: Outcome, keys: Mapping[str, int]) ->
         connection.execute(insert(schema.node_quarantine).values(**values))
 
 
-def _changed(rollout: int, key: int, one: Execution) -> dict[str, Any]:
-    return {"at_rollout": rollout, "at_node": key, **{f"to_{name}": value for name, value in _kept(one).items()}}
+def _change(connection: Connection, rollout: int, keys: Mapping[str, int], changed: Iterable[Execution]) -> None:
+    """New values of executions, without a dictionary for each: a halt changes all of a fleet, and nodes wait for it."""
+    at = _AT.rollout == bindparam("at_rollout"), _AT.node == bindparam("at_node")
+    change = update(schema.rollout_node).where(*at).values({name: bindparam(f"to_{name}") for name in _EXECUTION_NAMES})
+    values = attrgetter(*_EXECUTION_NAMES)
+    names = [f"to_{name}" for name in _EXECUTION_NAMES]
+    rows = []
+    for one in changed:
+        row = dict(zip(names, values(one), strict=True), at_rollout=rollout, at_node=keys[one.node])
+        row["to_stage"], row["to_recent"] = one.stage.value, json.dumps(one.recent)
+        rows.append(row)
+    many(connection, change, rows)
 
 
 def _remember(

@@ -120,7 +120,8 @@ def test_tags_and_standing_are_changed_beside_each_other(feed: Feed) -> None:
     assert feed.store.nodes.get("air-1").tags == {"street": "Ring"}
 
 
-def test_more_nodes_can_be_named_than_a_query_has_room_for(feed: Feed) -> None:
+def test_more_nodes_can_be_named_than_a_query_has_room_for(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "NAMED", nodes.FEW)
     for number in range(nodes.FEW):
         feed.store.nodes.add(Node(f"more-{number}", Kind.AIR, "board"))
     feed.tele("air-1", record(1))
