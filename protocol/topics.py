@@ -31,6 +31,12 @@ def down(node: str, name: str) -> str:
     return _build(node, "down", name, DOWN)
 
 
+def filters(node: str) -> "tuple[tuple[str, int], ...]":
+    """(topic filter, QoS) of what `node` subscribes to (SPEC 2.5): one for all that is its own, since a broker keeps a
+    queue for each filter of QoS 1."""
+    return (EPOCH, 0), (down(node, "cmd")[:-3] + "+", 1)
+
+
 def _build(node: str, direction: str, name: str, names: "tuple[str, ...]") -> str:
     if not is_node_id(node):
         raise EncodeError("not a node id")

@@ -137,6 +137,33 @@ def test_one_that_concerns_a_node_costs_one_write_and_outlives_a_reset():
     assert node.status.epoch == 1, "and the next order"
 
 
+def test_a_node_that_it_does_not_concern_takes_it_at_once_and_says_so_later():
+    manager = Manager()
+    node = Node(manager)
+    node.resident.random = lambda below: below - 1
+    program = manager.release(NEW)
+    node.resident.up()
+    node.work(manager)
+    count = len(node.statuses)
+    node.hear(manager, manager.epoch(GROUP))
+    assert (len(node.statuses), node.resident.taken[0], node.resident.busy) == (count, 1, False)
+    node.time.sleep(29998)
+    assert not node.resident.busy
+    node.time.sleep(1)
+    node.work(manager)
+    assert (len(node.statuses), node.status.epoch, node.resident.busy) == (count + 1, 1, False)
+    node.hear(manager, manager.epoch(GROUP, 8))
+    status = node.order(manager, manager.campaign(program, group=GROUP))
+    assert (status.stage, status.code, status.epoch) == (update.REFUSED, u.U_HALTED, 2), "whoever asks hears it earlier"
+    count = len(node.statuses)
+    node.time.sleep(30000)
+    node.work(manager)
+    assert len(node.statuses) == count, "and once"
+    node.order(manager, manager.campaign(program, group=9))
+    node.hear(manager, manager.epoch(9))
+    assert (node.status.stage, node.status.epoch) == (update.STOPPED, 3), "who is concerned does not wait"
+
+
 def test_a_halted_group_can_be_stopped_and_another_one_goes_on():
     manager = Manager()
     node = Node(manager)

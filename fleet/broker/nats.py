@@ -55,7 +55,7 @@ jetstream {{
   max_memory_store: {broker.max_ram_mb * mega}
   sync_interval: {_quote(broker.sync)}
   limits {{
-    default_max_consumers: -1  # a node has three; since 2.15 a server takes 1000 unless it is told otherwise
+    default_max_consumers: -1  # a node has one; since 2.15 a server takes 1000 unless it is told otherwise
   }}
 }}
 """

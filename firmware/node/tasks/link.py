@@ -32,7 +32,6 @@ OPEN_MS = 15000  # budget from the name of a broker to the end of the TLS handsh
 BEAT_MS = 10000  # longest silence of `beat` while nothing happens
 CLOSE_MS = 3000  # for the last state message at an orderly end
 PORT = 8883
-SUBSCRIBED = ("cmd", "config", "ota", "block")
 _TAG = "link"
 
 
@@ -92,13 +91,12 @@ class Link:
     def _new_session(self, node: str, source: "Source", boot: int) -> Session:
         self._wake = asyncio.Event()  # there may be something to send
         self._queue.on_ready = source.on_ready = self._wake.set
-        self._names = {topics.down(node, name).encode(): name for name in SUBSCRIBED}
+        self._names = {topics.down(node, name).encode(): name for name in topics.DOWN}
         self._names[topics.EPOCH.encode()] = "epoch"
         self._offline = State(online=False, boot=boot).encode()
         will = (topics.up(node, "state"), self._offline)
-        filters = ((topics.EPOCH, 0),) + tuple([(topics.down(node, name), topics.qos(name)) for name in SUBSCRIBED])
         table = {name: (topics.up(node, name).encode(), topics.qos(name)) for name in topics.UP}
-        return Session(node, will, filters, (self._queue, source), table)
+        return Session(node, will, topics.filters(node), (self._queue, source), table)
 
     @property
     def stats(self) -> "Stats":

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from node.core.update.parts import Desk, Judged
 
+_SPREAD_MS = 30000  # within which nodes that an epoch does not concern say that they took it: not a city at once
 _QUIET_MS = 60000  # between two forgeries that are worth a write
 _TEXT = 96  # bytes of what an event says
 _TAG = "update"
@@ -67,9 +68,10 @@ def _apply(desk: "Desk") -> bool:
     """End what the epoch halts: on flash first, then it is said. True when something ended."""
     desk.keep()  # what was confirmed while the epoch was judged stays
     node, record = desk.node, desk.record
-    node.say = True
     if not record.group or record.group not in node.taken[2]:
+        node.later_ms = node.clock.uptime_ms() + node.random(_SPREAD_MS)
         return False
+    node.say = True
     tried = record.stage in (WAITING, TRIAL) and node.slots.on_trial
     ends = tried or IDLE < record.stage <= WAITING
     if record.stage == WAITING and not tried:

@@ -36,6 +36,11 @@ if TYPE_CHECKING:
         forged: bytes
         switch: list[int]
         quiet_ms: int
+        later_ms: int | None
+
+        @property
+        def owes(self) -> bool:
+            """A status is due that nobody waited for."""
 
         def setting(self, __name: str) -> Any:
             """The value in force of a setting."""

@@ -63,6 +63,7 @@ class Resident:
     judging = False  # that, or what came on down/ota, is being looked at
     taken: "Taken" = (0, b"", [])  # number, era and groups of the newest epoch
     forged = b""  # digest of the last one that was none
+    later_ms: "int | None" = None  # uptime at which a status is due that nobody waits for
     switch: "list[int]" = []  # spans for the restart
 
     def __init__(
@@ -108,10 +109,17 @@ class Resident:
     @property
     def busy(self) -> bool:
         """True when `work` has something to do. Look now and then: time passes, a trial ends."""
-        if self._wanted or self._parked is None:
-            return self._wanted or (self.ready and self.clock.wait_s(self.switch) == -1)
+        if self._wanted or self.owes:
+            return True
+        if self._parked is None:
+            return self.ready and self.clock.wait_s(self.switch) == -1
         now = self.clock.utc_s()
         return self.slots.is_kept if self._until_s is None else now is not None and now >= self._until_s
+
+    @property
+    def owes(self) -> bool:
+        """True when the time of a status has come that nobody waits for."""
+        return self.later_ms is not None and self.clock.uptime_ms() >= self.later_ms
 
     @property
     def unread(self) -> bool:

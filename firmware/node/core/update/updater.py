@@ -117,7 +117,7 @@ class Updater:
             if self.node.event(attrs):
                 record.untold = False
                 document.save(self.node.files, records.PATH, record)
-        if self.node.say:
+        if self.node.say or self.node.owes:
             self.say()
 
     def say(self) -> None:
@@ -125,6 +125,7 @@ class Updater:
         from node.core.update import proof
 
         self.node.say = False
+        self.node.later_ms = None
         self.said_ms = self.node.clock.uptime_ms()
         status = proof.status(self.node, self.record, self.guard, self.trusted)
         status.done = self.done
