@@ -30,11 +30,11 @@ CONNECT_S = 10  # TCP, TLS and CONNACK; a broker that restarts with a large stor
 PUBLISH_S = 10.0  # until PUBACK; JetStream with sync "always" takes some milliseconds
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 10.0
-WINDOW = 256  # messages of QoS 1 that are on their way at once
+WINDOW = 256  # messages of QoS 1 of one batch that are on their way at once
 POSTS = 2048  # messages of QoS 0 that wait to be written
 _PUBACK = struct.Struct("!BBH")
 _AT_ONCE = 64 << 10  # bytes that are put together for one write
-_BURST = 500  # packets read before acknowledgements get their turn
+_BURST = 128  # packets read before what is to be sent gets its turn
 _TICK_MS = 1000  # keep-alive is looked after so often
 
 
@@ -155,8 +155,8 @@ class Bus:
         self._wake()
 
     def publish(self, topic: str, payload: bytes, retain: bool = False, timeout_s: float = PUBLISH_S) -> None:
-        """QoS 1; returns after PUBACK. UnreachableError or TimedOutError otherwise: it may or may not have arrived."""
-        batch = self._hand_over([Message(topic, payload, retain)], timeout_s)
+        """QoS 1, ahead of what waits; returns after PUBACK. UnreachableError, TimedOutError: it may have arrived."""
+        batch = self._hand_over([Message(topic, payload, retain)], timeout_s, ahead=True)
         if batch.fault:
             raise UnreachableError("the connection to the broker ended", cause=batch.fault)
         if not batch.taken:
@@ -170,14 +170,14 @@ class Bus:
         """
         return sorted(self._hand_over(messages, timeout_s).taken[:])
 
-    def _hand_over(self, messages: Sequence[Message], timeout_s: float) -> _Batch:
+    def _hand_over(self, messages: Sequence[Message], timeout_s: float, ahead: bool = False) -> _Batch:
         if not self.up.is_set():
             raise UnreachableError("no connection to the broker", cause=self.fault)
         batch = _Batch(len(messages))
-        self._outgoing.extend(_Outgoing(message, place, batch) for place, message in enumerate(messages))
+        put = self._outgoing.extendleft if ahead else self._outgoing.extend  # ahead goes one at a time
+        put(_Outgoing(message, place, batch) for place, message in enumerate(messages))
         self._wake()
-        if messages:
-            batch.done.wait(timeout_s)
+        batch.done.wait(timeout_s if messages else 0)
         return batch
 
     def post(self, messages: Iterable[tuple[str, bytes]]) -> int:
@@ -251,7 +251,7 @@ class Bus:
         if self._endpoint.tls is not None:
             made.tls_set_context(self._endpoint.tls)
         made.connect_timeout = CONNECT_S
-        made.max_inflight_messages_set(WINDOW)
+        made.max_inflight_messages_set(2 * WINDOW)  # one batch of orders, and room beside it
         made.on_connect = self._on_connect
         made.on_subscribe = self._on_subscribe
         made.on_message = self._on_message

@@ -6,7 +6,8 @@
     ingest          decodes, commits, acknowledges          fleet.ingest
     blocks          what nodes fetch while they update      fleet.blocks
     deliver         configurations, campaigns, commands     fleet.deliver
-    rollouts        what is decided, and what is halted     fleet.rollouts
+    rollouts        what is decided                         fleet.rollouts.driver
+    halts           the epoch, which waits for nothing      fleet.rollouts.epoch
     upkeep          roll-ups and retention                  fleet.store.upkeep
 
 It ends in this order: deliver nothing more, receive nothing more, store what was received, acknowledge it, disconnect,
@@ -49,7 +50,8 @@ from protocol.topics import PREFIX
 FILTER = f"{PREFIX}/+/up/#"
 FIGURES_S = 2.0
 DELIVER_S = 1.0
-ROLLOUTS_S = 1.0
+ROLLOUTS_S = 0.25
+HALTS_S = 0.1
 UPKEEP_S = 60.0
 HOUR_S = 3600
 DAY_S = 86400
@@ -144,7 +146,8 @@ def _broker(config: Config, program: str | None, log: logging.Logger) -> Iterato
 
 
 class _Repeat:
-    """A thread that calls `job` every so often. An error is logged when it is new, and the next call tries again."""
+    """A thread that calls `job` every so often, or as often as it can. An error is logged when it is new, and the next
+    call tries again."""
 
     def __init__(self, name: str, every_s: float, job: Callable[[], None], log: logging.Logger) -> None:
         self._every_s = every_s
@@ -156,8 +159,11 @@ class _Repeat:
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._every_s):
+        wait_s = self._every_s
+        while not self._stop.wait(wait_s):
+            began = time.monotonic()
             self.once()
+            wait_s = max(self._every_s - (time.monotonic() - began), self._every_s / 10)
 
     def once(self) -> None:
         """Do the job now."""
@@ -208,6 +214,7 @@ class _Service:
         self._bus.start()
         self._wait_up(stop)
         self._repeats = [
+            _Repeat("halts", HALTS_S, self._halts_step, self._log),
             _Repeat("rollouts", ROLLOUTS_S, self._rollouts_step, self._log),
             _Repeat("deliver", DELIVER_S, self._deliver_step, self._log),
             _Repeat("upkeep", UPKEEP_S, self._upkeep, self._log),
@@ -257,12 +264,12 @@ class _Service:
             self._deliver.step()
 
     def _rollouts_step(self) -> None:
-        """What is halted is told also when another rollout cannot be decided on."""
-        try:
-            self._driver.tick(_now_ms() // 1000)
-        finally:
-            if self._bus.up.is_set():
-                self._epoch.step()
+        self._driver.tick(_now_ms() // 1000)
+
+    def _halts_step(self) -> None:
+        """Apart from decisions and orders: what is halted is told while others are signed, sent, or fail."""
+        if self._bus.up.is_set():
+            self._epoch.step()
 
     def _upkeep(self) -> None:
         """Some roll-ups and retention, in short transactions, then what is due every hour and every day."""
@@ -336,7 +343,7 @@ def _judge(config: Config, store: Store, log: logging.Logger) -> Holds:
     except FleetError as error:
         log.warning("no update can be proved: %s", error)
         return lambda _node, _proof: False
-    return proofs.Judge(secret, lambda node: store.nodes.get(node).boot0).holds
+    return proofs.Judge(secret, store.nodes.boot0).holds
 
 
 def _block_server(config: Config, store: Store, bus: Bus, log: logging.Logger) -> BlockServer:

@@ -26,16 +26,17 @@ from fleet.rollout.model import (
     Undo,
     Verb,
 )
-from fleet.rollout.plan import Goal, Member, Plan
+from fleet.rollout.plan import Goal, Member, Mode, Plan
 from fleet.rollout.step import step
 from fleet.rollout.undo import undone
 from fleet.rollouts.orders import HELD_S, Made, Orders
 from fleet.store import Store
 from fleet.store.audit import Act
-from fleet.store.rollouts import Epoch, New, Outcome, RolloutView
+from fleet.store.rollouts import OPEN, Epoch, New, Outcome, RolloutView
 
 ACTOR = "fleet"  # the service itself
-STOPS = 1000  # of one transaction: about half a second of signatures
+STOPS = 256  # of one transaction: about a tenth of a second of signatures
+ANSWERED_S = 4  # within which who hears an epoch has answered it, and needs no order to stop
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Watched:
     state: State
     settings: bool  # it is about configurations, not programs
     told: dict[str, Report] = field(default_factory=dict)  # what the engine has heard of each node
+    _flying: tuple[State | None, frozenset[str]] = (None, frozenset())  # of which state, and what was found
 
     @property
     def id(self) -> int:
@@ -78,9 +80,18 @@ class Watched:
         """Its nodes, and the lamps beside them."""
         return frozenset(self.members).union(*(member.neighbours for member in self.members.values()))
 
+    @property
+    def may_change(self) -> bool:
+        """Whether it may change without news of its nodes."""
+        is_open = self.phase in (Phase.DRAFT, *OPEN) or self.plan.mode is Mode.CONTINUOUS
+        return is_open or bool(self.flying())
+
     def flying(self) -> frozenset[str]:
         """Nodes that are under way."""
-        return frozenset(node for node, one in self.state.executions.items() if one.stage in IN_FLIGHT)
+        if self._flying[0] is not self.state:
+            found = frozenset(node for node, one in self.state.executions.items() if one.stage in IN_FLIGHT)
+            self._flying = self.state, found
+        return self._flying[1]
 
     def unfinished(self) -> frozenset[str]:
         """Nodes that it has not done with."""
@@ -126,10 +137,12 @@ class Decider:
         return told
 
     def _make(self, watched: Watched, told: Step, now_s: int) -> Made:
-        """What nodes get. Of many stops the first ones: the epoch, which tells all, must not wait for signatures."""
+        """What nodes get. An epoch that tells all of a halt waits for no signatures: stops come after it (`stop`)."""
         orders = [one for one in told.actions if isinstance(one, Order)]
         ordered = {one.node for one in orders}
         stops = [one for one in told.actions if isinstance(one, Stop) and one.node not in ordered]
+        if not watched.settings and any(isinstance(one, Halt) and one.group for one in told.actions):
+            stops = []
         return self._sign(watched, told.rollout, [*orders, *stops[:STOPS]], now_s)
 
     def _sign(self, watched: Watched, head: Rollout, wanted: Sequence[Order | Stop], now_s: int) -> Made:
@@ -138,9 +151,9 @@ class Decider:
         return self._orders.campaigns(head, watched.plan, watched.members, wanted, now_s)
 
     def stop(self, watched: Watched, now_s: int) -> bool:
-        """Stop some of those that are under way in a halted rollout and were not told yet; False = all were."""
+        """Stop some of those that are under way in a halted rollout and have not answered its epoch; False = nobody."""
         head = watched.state.rollout
-        if head.phase not in (Phase.HALTED, Phase.ABORTED):
+        if head.phase not in (Phase.HALTED, Phase.ABORTED) or (not watched.settings and self._is_fresh(now_s)):
             return False
         executions = watched.state.executions
         nodes = [node for node, one in executions.items() if one.stage in IN_FLIGHT and one.stop <= one.counter > 0]
@@ -158,6 +171,11 @@ class Decider:
         self._store.rollouts.apply(Outcome(after.rollout, act, changed, made.campaigns, made.configs))
         watched.state, watched.view = after, replace(watched.view, head=after.rollout)
         return True
+
+    def _is_fresh(self, now_s: int) -> bool:
+        """Whether the newest epoch is still being answered."""
+        newest = self._store.rollouts.epoch()
+        return newest is not None and 0 <= now_s - newest.issued_s < ANSWERED_S
 
     def _epoch(self, after: State, actions: Sequence[Action], now_s: int) -> Epoch | None:
         """The epoch that halts what shall be halted; None when nothing shall."""

@@ -1,4 +1,4 @@
-"""The service's side of rollouts: once a second, what is new goes to the engine, and what it decides is written.
+"""The service's side of rollouts: some times a second, what is new goes to the engine, and what it decides is written.
 
 Nothing is remembered that the database does not have: what is kept here saves reading it again, and is read again when
 its version is not the newest. So a killed service goes on where it was, and an operator's command may come from any
@@ -33,7 +33,7 @@ Join = Callable[[Store, Config, Plan, Collection[str], int], Sequence[Member]]
 
 
 class Driver:
-    """Call `tick` every second; for one thread."""
+    """Call `tick` every second or more often; for one thread."""
 
     def __init__(self, store: Store, config: Config, judge: Judge | None = None, join: Join = planning.joiners) -> None:
         self._store = store
@@ -59,7 +59,8 @@ class Driver:
         made = 0
         for number in sorted(self._watched):
             watched = self._watched[number]
-            self._news.setdefault(number, set()).update(watched.members if number in fresh else news)
+            mine = watched.members.keys()
+            self._news.setdefault(number, set()).update(mine if number in fresh else news & mine)
             try:
                 made += self._advance(number, now_s)
             except Exception as error:  # whatever it is: the others may have to halt
@@ -113,6 +114,8 @@ class Driver:
     def _advance(self, number: int, now_s: int) -> int:
         """Everything that one rollout has to be told now."""
         watched = self._watched[number]
+        if not self._news[number] and not watched.may_change:
+            return 0
         if watched.phase is Phase.DRAFT:
             start = Command(Verb.START, watched.view.created_by, f"undoes rollout {watched.plan.parent}")
             return self._decide(number, now_s, lambda found: self._seen(found, now_s, command=start)) is not None

@@ -9,7 +9,7 @@ Publish = Callable[[str, bytes, bool], None]  # topic, payload, retain; returns 
 
 
 class EpochDelivery:
-    """Call `step` every second while there is a connection; an error of `publish` is made good by the next one."""
+    """Call `step` often while there is a connection; an error of `publish` is made good by the next one."""
 
     def __init__(self, store: Store, publish: Publish, session: Callable[[], int]) -> None:
         """`session` numbers the connections to the broker: one that is new may be to one that has forgotten."""

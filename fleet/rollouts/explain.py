@@ -6,6 +6,7 @@ orders that people gave, configurations, releases, and what the node last said.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from fleet import campaigns, nodes, status
 from fleet.campaigns import Verdict
@@ -13,7 +14,7 @@ from fleet.model import NodeUpdate, Ordered, Standing
 from fleet.rollout import explain
 from fleet.rollout.advice import CODES, HOLDS, STAGES, WAIT
 from fleet.rollout.explain import Reason, moment, said
-from fleet.rollout.model import ENDED, Execution, Hold, Phase, Stage, State
+from fleet.rollout.model import ENDED, Execution, Hold, Phase, Seen, Stage, State
 from fleet.rollout.plan import Goal, Mode, Plan
 from fleet.rollout.unselected import failing
 from fleet.rollouts.deciding import Watched
@@ -62,21 +63,67 @@ class Explanation:
 
 def explanation(store: Store, node: str, now_s: int, approvals: int = 0) -> Explanation:
     """Why this node is where it is; NotFoundError. `approvals` is how many the fleet demands of a rollout."""
-    view = store.nodes.view(node)
-    mine = store.rollouts.of_node(node)
-    ordered, told = store.campaigns.orders([node]).get(node), store.campaigns.updates([node]).get(node)
-    own = ordered if ordered is not None and not ordered.group else None
-    runs = view.state.manifest if view.state else b""
-    wanted = _wanted(store, view, mine, own)
-    parts = [
-        Part("node", _node(store, view, now_s)),
-        Part("target", _target(runs, wanted, told)),
-        *_rollouts(store, view, mine, approvals, now_s),
-        *_strangers(store, view, {one.id for one, _ in mine}, now_s),
-        *_orders(own, told, now_s),
-        Part("configuration", _configuration(view)),
-    ]
-    return Explanation(node, runs, wanted, bool(wanted) and runs == wanted, [part for part in parts if part.reasons])
+    return Explainer(store, now_s, approvals).explain(node)
+
+
+class Explainer:
+    """Explains nodes at one moment: what is to be known of the whole fleet is read once for all of them."""
+
+    def __init__(self, store: Store, now_s: int, approvals: int = 0) -> None:
+        self._store = store
+        self._now_s = now_s
+        self._approvals = approvals
+        self._over: dict[int, Watched] = {}
+
+    def explain(self, node: str) -> Explanation:
+        """Why this node is where it is; NotFoundError."""
+        store, now_s = self._store, self._now_s
+        view = store.nodes.view(node)
+        mine = store.rollouts.of_node(node)
+        ordered, told = store.campaigns.orders([node]).get(node), store.campaigns.updates([node]).get(node)
+        own = ordered if ordered is not None and not ordered.group else None
+        runs = view.state.manifest if view.state else b""
+        wanted = _wanted(store, view, mine, own)
+        parts = [
+            Part("node", _node(store, view, now_s)),
+            Part("target", _target(runs, wanted, told)),
+            *self._rollouts(view, mine),
+            *_strangers(store, view, {one.id for one, _ in mine}, now_s),
+            *_orders(own, told, now_s),
+            Part("configuration", _configuration(view)),
+        ]
+        there = [part for part in parts if part.reasons]
+        return Explanation(node, runs, wanted, bool(wanted) and runs == wanted, there)
+
+    def _rollouts(self, view: NodeView, mine: Sequence[tuple[RolloutView, Execution]]) -> Iterable[Part]:
+        """Each that may still move it, the newest first; when there is none, the last one that is over."""
+        waiting = [rollout for rollout, _ in mine if rollout.head.phase in _WAITING]
+        for rollout in waiting or [one for one, _ in mine[:1]]:
+            own = self._watched(rollout.id)
+            state = _now(own.state, view)
+            reasons = explain.explain(own.plan, own.members, state, view.node.id, self._seen(own), self._now_s)
+            if own.phase is Phase.DRAFT:
+                reasons[1:1] = _approval(rollout, self._approvals)
+            moves = own.phase in _WAITING and own.state.executions[view.node.id].stage not in ENDED
+            yield Part(_name(rollout), reasons, moves)
+
+    def _seen(self, own: Watched) -> Seen:
+        return Surroundings(self._store, self._mirror, list(self._waiting.values()), self._now_s).seen(own)
+
+    def _watched(self, rollout: int) -> Watched:
+        if rollout not in self._waiting and rollout not in self._over:
+            self._over[rollout] = Watched.load(self._store, rollout)
+        return self._waiting.get(rollout) or self._over[rollout]
+
+    @cached_property
+    def _waiting(self) -> dict[int, Watched]:
+        return {one.id: Watched.load(self._store, one.id) for one in self._store.rollouts.all(_WAITING)}
+
+    @cached_property
+    def _mirror(self) -> Mirror:
+        made = Mirror(self._store)
+        made.refresh(self._now_s * 1000)
+        return made
 
 
 def _node(store: Store, view: NodeView, now_s: int) -> list[Reason]:
@@ -126,27 +173,6 @@ def _manifest(store: Store, view: NodeView, rollout: RolloutView) -> bytes:
         return store.rollouts.members(rollout.id)[view.node.id].before
     target = rollout.plan.target_of(view.node.kind)
     return target.manifest if target else b""
-
-
-def _rollouts(
-    store: Store, view: NodeView, mine: Sequence[tuple[RolloutView, Execution]], approvals: int, now_s: int
-) -> Iterable[Part]:
-    """Each that may still move it, the newest first; when there is none, the last one that is over."""
-    if not mine:
-        return
-    waiting = [rollout for rollout, _ in mine if rollout.head.phase in _WAITING]
-    mirror = Mirror(store)
-    mirror.refresh(now_s * 1000)
-    watched = {one.id: Watched.load(store, one.id) for one in store.rollouts.all(_WAITING)}
-    for rollout in waiting or [mine[0][0]]:
-        own = watched.get(rollout.id) or Watched.load(store, rollout.id)
-        seen = Surroundings(store, mirror, list(watched.values()), now_s).seen(own)
-        state = _now(own.state, view)
-        reasons = explain.explain(own.plan, own.members, state, view.node.id, seen, now_s)
-        if own.phase is Phase.DRAFT:
-            reasons[1:1] = _approval(rollout, approvals)
-        moves = own.phase in _WAITING and own.state.executions[view.node.id].stage not in ENDED
-        yield Part(_name(rollout), reasons, moves)
 
 
 def _now(state: State, view: NodeView) -> State:

@@ -18,7 +18,7 @@ from protocol import messages, update
 from protocol.trust import BOOT, INSTALL
 
 WHOLE_MS = 30_000  # after so long all is read again, whatever was told meanwhile
-OVERLAP_MS = 5_000  # what arrived first may be written last
+OVERLAP_MS = 1_000  # what arrived in the same moment may be written later
 GRACE_S = 86400  # an order that has begun is under way so long after its end
 
 
@@ -29,12 +29,13 @@ class Mirror:
         self._store = store
         self.facts: dict[str, Fact] = {}
         self._read_ms: int | None = None  # when all was read
+        self._heard_ms = 0  # when the newest of all arrived
 
     def refresh(self, now_ms: int) -> set[str]:
         """Look at what arrived since the last look, sometimes at all; the nodes of which something is new."""
         whole = self._read_ms is None or not 0 <= now_ms - self._read_ms < WHOLE_MS
         if whole:
-            self._read_ms = now_ms
+            self._read_ms, self._heard_ms = now_ms, 0  # a clock that was ahead is forgotten
         newest = self._store.facts.all() if whole else self._store.facts.since(self._heard_ms - OVERLAP_MS)
         return self._take(newest)
 
@@ -45,12 +46,8 @@ class Mirror:
     def _take(self, facts: Iterable[Fact]) -> set[str]:
         new = {fact.node for fact in facts if self.facts.get(fact.node) != fact}
         self.facts.update((fact.node, fact) for fact in facts)
+        self._heard_ms = max([self._heard_ms, *(fact.last_seen_ms or 0 for fact in facts)])
         return new
-
-    @property
-    def _heard_ms(self) -> int:
-        """When the newest of all arrived."""
-        return max((fact.last_seen_ms or 0 for fact in self.facts.values()), default=0)
 
 
 def is_busy(fact: Fact, now_s: int) -> bool:

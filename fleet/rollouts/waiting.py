@@ -10,7 +10,7 @@ from fleet.rollouts import standing
 from fleet.rollouts.standing import Standing
 from fleet.store import Store
 
-LOOK_S = 1.0  # between two looks: the service decides once a second
+LOOK_S = 1.0  # between two looks: soon enough for people
 
 
 def watch(

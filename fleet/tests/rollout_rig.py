@@ -18,6 +18,7 @@ from fleet.provision import Provisioner, Request
 from fleet.rollout.canary import Judgement
 from fleet.rollout.model import Command, Execution, Phase, Step, Verb
 from fleet.rollout.plan import Gate, Judging, Limits, Member, Plan, Target, Wave
+from fleet.rollout.replay import replay
 from fleet.rollouts.driver import Driver
 from fleet.rollouts.epoch import EpochDelivery
 from fleet.rollouts.operate import operate
@@ -55,12 +56,15 @@ class Node:
     stage: int = update.IDLE
     now_s: int = NOW_S
     epoch: Epoch | None = None
+    deaf: bool = False  # to epochs
     seen: list[Campaign] = field(default_factory=list)  # every order that it took
     said: list[Told] = field(default_factory=list)
 
     def hear(self, name: str, payload: bytes) -> None:
         """What the broker has for it."""
         document = Signed.decode(payload).document
+        if name == topics.EPOCH and self.deaf:
+            return
         if name == topics.EPOCH:
             found = Epoch.decode(document)
             if self.epoch is None or found.number > self.epoch.number:
@@ -295,6 +299,16 @@ def actions_of(wire: Sequence[Message], action: int) -> dict[str, int]:
             campaign = Campaign.decode(Signed.decode(next(iter(payloads))).document)
             found[node] = found.get(node, 0) + (campaign.action == action)
     return {node: count for node, count in found.items() if count}
+
+
+def assert_replays(world: World, rollout: int = 1) -> None:
+    """The log holds, and every decision comes out of it once more."""
+    world.store.audit.verify()
+    view, members = world.store.rollouts.get(rollout), world.store.rollouts.members(rollout)
+    entries = world.store.audit.entries(f"rollout {rollout}")
+    decisions = list(replay(rollout, view.plan, members, [(one.seq, one.body) for one in entries if one.body]))
+    assert [one.differs for one in decisions] == [""] * len(decisions)
+    assert decisions[-1].after == world.store.rollouts.state(rollout)
 
 
 __all__ = ["BOOT", "INSTALL", "STOP", "Node", "Service", "World", "actions_of", "campaigns_of", "replace", "trust"]

@@ -137,6 +137,7 @@ def test_posts_arrive_in_order_between_acknowledgements_and_publications(rig: Ri
             mine.bus.publish("lum/1/air-1/down/cmd", b"command %d" % at)
             mine.bus.ack(mine.got[len(mine.got) // 2 :])
         wait_for(lambda: node.got(posts[-1]), "the last post", PATIENCE_S)
+        wait_for(lambda: node.got(b"command 1400"), "the last command", PATIENCE_S)
         assert [payload for topic, payload in node.messages if topic.endswith("/block")] == posts
         assert sum(topic.endswith("/cmd") for topic, _ in node.messages) == 15
         mine.wait(15)

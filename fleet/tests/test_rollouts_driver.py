@@ -11,15 +11,11 @@ from fleet.rollout.canary import Judgement
 from fleet.rollout.logged import decode
 from fleet.rollout.model import Command, Phase, Seen, Verb, Verdict
 from fleet.rollout.plan import Goal, Judging, OnFailure, Overlap
-from fleet.rollout.replay import replay
-from fleet.rollouts import deciding
 from fleet.rollouts.deciding import Decider, Watched
 from fleet.rollouts.driver import Driver
 from fleet.rollouts.operate import operate
 from fleet.store.rollouts import Outcome
-from fleet.tests.rollout_rig import BOOT, INSTALL, NOW_S, STOP, WAVES, World, actions_of, campaigns_of
-from protocol import topics, trust, update
-from protocol.trust import Epoch, Signed
+from fleet.tests.rollout_rig import BOOT, INSTALL, NOW_S, STOP, WAVES, World, actions_of, assert_replays, campaigns_of
 
 
 @pytest.fixture
@@ -35,16 +31,6 @@ def bad(tmp_path: Path) -> Iterator[World]:
     made = World.make(tmp_path / "fleet", bad=["air-01"])
     yield made
     made.close()
-
-
-def assert_replays(world: World, rollout: int = 1) -> None:
-    """The log holds, and every decision comes out of it once more."""
-    world.store.audit.verify()
-    view, members = world.store.rollouts.get(rollout), world.store.rollouts.members(rollout)
-    entries = world.store.audit.entries(f"rollout {rollout}")
-    decisions = list(replay(rollout, view.plan, members, [(one.seq, one.body) for one in entries if one.body]))
-    assert [one.differs for one in decisions] == [""] * len(decisions)
-    assert decisions[-1].after == world.store.rollouts.state(rollout)
 
 
 def assert_one_word(world: World) -> None:
@@ -103,107 +89,6 @@ def test_a_bad_release_is_halted_and_undone(bad: World) -> None:
     assert actions_of(bad.wire, BOOT) == dict.fromkeys(bad.stages(2), 1)
     for rollout in (1, 2):
         assert_replays(bad, rollout)
-
-
-def test_a_halt_stops_each_node_and_tells_all_by_one_epoch(world: World) -> None:
-    world.add()
-    world.say(Verb.START)
-    world.run(2)
-    assert world.stages()["air-00"] == "active"
-    world.say(Verb.HALT, why="a doubt")
-    world.run(3)
-    assert world.nodes["air-00"].epoch == Epoch(
-        number=world.store.rollouts.epoch().number, issued=NOW_S + 2, halted=[257]
-    )
-    assert actions_of(world.wire, STOP) == {"air-00": 1}
-    assert [message.retain for message in world.wire if message.topic == topics.EPOCH] == [True]
-    world.say(Verb.RESUME)
-    world.run_to(Phase.FINISHED)
-    assert {campaign.group for campaign in world.nodes["air-01"].seen} == {258}, "under another group"
-    assert_replays(world)
-
-
-def test_a_stop_takes_the_nonce_of_the_order_so_a_proof_on_its_way_counts(world: World) -> None:
-    world.add()
-    world.say(Verb.START)
-    world.run(20, lambda: world.nodes["air-00"].stage == update.TRIAL)
-    world.nodes["air-00"].turn(world.now_s)
-    said = world.told()
-    world.say(Verb.ABORT)
-    world.service.tick(world.now_s + 1)
-    install, stop = world.nodes["air-00"].seen
-    assert (install.action, stop.action, stop.nonce) == (INSTALL, STOP, install.nonce)
-    world.service.tick(world.now_s + 2, said)
-    world.run(3)
-    assert world.stages()["air-00"] == "proved"
-
-
-def test_of_many_stops_the_first_come_with_the_halt_and_the_others_behind_it(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deciding, "STOPS", 1)
-    world.add(waves=(WAVES[1],))
-    world.say(Verb.START)
-    world.run(2)
-    world.publish = lambda messages: list(range(len(messages)))  # type: ignore[method-assign]
-    world.say(Verb.HALT)
-    assert sorted(bool(one.stop) for one in world.executions().values()) == [False, False, False, True]
-    for second in (1, 2, 3):
-        world.service.tick(world.now_s + second)
-    assert all(one.stop for one in world.executions().values())
-    assert_replays(world)
-
-
-def test_who_was_resumed_before_its_stop_was_sent_has_not_failed_and_stops_at_the_next_halt(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deciding, "STOPS", 1)
-    world.add(waves=(WAVES[1],))
-    world.say(Verb.START)
-    world.run(2)
-    world.say(Verb.HALT)
-    world.say(Verb.RESUME)
-    world.say(Verb.HALT)
-    world.run(3, lambda: all(one.stop > one.counter for one in world.executions().values()))
-    world.say(Verb.RESUME)
-    world.run_to(Phase.FINISHED)
-    assert set(world.stages().values()) == {"proved"}
-    assert {len(node.seen) for node in world.nodes.values()} <= {2, 3}, "two orders, and a stop between them"
-    assert_replays(world)
-
-
-def test_the_epoch_forgets_what_has_expired_and_its_number_outlives_a_backup(world: World) -> None:
-    world.add()
-    world.say(Verb.START)
-    world.run(2)
-    world.say(Verb.ABORT)
-    first = world.store.rollouts.epoch()
-    assert (first.number, list(first.halted)) == (NOW_S + 2, [257])
-    later = max(first.halted.values()) + 1
-    world.service.tick(later)
-    second = world.store.rollouts.epoch()
-    assert (second.number, dict(second.halted)) == (later, {})
-    assert Epoch.decode(Signed.decode(second.envelope).document).halted == []
-
-
-def test_no_more_groups_are_halted_than_fit(world: World) -> None:
-    decider = Decider(world.store, world.config)
-    made = decider._orders.epoch(None, {group: NOW_S + group for group in range(1, 50)}, NOW_S)
-    assert sorted(made.halted) == list(range(50 - trust.MAX_HALTED, 50)), "those that end last"
-
-
-def test_the_epoch_is_told_again_over_a_new_connection(world: World) -> None:
-    from fleet.rollouts.epoch import EpochDelivery
-
-    world.add()
-    world.say(Verb.START)
-    world.say(Verb.HALT)
-    sent: list[tuple[str, bytes, bool]] = []
-    session = [1]
-    halted = EpochDelivery(world.store, lambda *message: sent.append(message), lambda: session[0])
-    for session[0] in (1, 1, 2, 2):
-        halted.step()
-    assert sent == [(topics.EPOCH, world.store.rollouts.epoch().envelope, True)] * 2
 
 
 def test_a_yanked_release_is_ordered_no_more(world: World) -> None:
