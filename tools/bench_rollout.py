@@ -4,8 +4,9 @@
   dispatch  orders per second of the first burst: committed to the database, taken by the broker, heard by nodes
   good      a release that works: how every node ended, by what is wrong with it, and what of that is not true
   bad       one whose program dies as it starts: halted by its gate. `halt_ms` is from the first failure of those that
-            decided, as its node told it, to the last of the nodes online refusing; `touched` nodes had been ordered;
-            `lag_ms` is the longest that simulated nodes kept anything waiting: a halt is no faster than that
+            decided, as its node told it, to the last of the nodes online refusing, and of that `halt_parts_ms` until
+            it was decided, the first node and half of them refused; `touched` nodes had been ordered; `lag_ms` is the
+            longest that simulated nodes kept anything waiting: a halt is no faster than that
   bricks    nodes whose next boot would find no whole program
 
 A part of the nodes is flaky (tools/swarm/flaws.py), another one loses its power within a write of an update. Service
@@ -15,6 +16,7 @@ together (docs/howto/swarm.md). `published` says what others publish; nobody pub
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import tempfile
@@ -28,7 +30,7 @@ from fleet.config import EMBEDDED
 from fleet.model import Kind
 from fleet.rollout.draft import Draft
 from fleet.rollout.logged import Logged, decode
-from fleet.rollout.model import IN_FLIGHT, Phase
+from fleet.rollout.model import Phase
 from fleet.rollout.plan import Gate, Judging, Limits, OnFailure, Places, Plan, Retries, Wave
 from fleet.rollouts import planning, starting
 from fleet.rollouts.planning import Planned
@@ -40,12 +42,12 @@ from tools.swarm import flaws, paper, truth
 from tools.swarm.crew import Facts
 from tools.swarm.fleet import FIRST, MOSQUITTO, Swarm, program, roster
 from tools.swarm.node import Pace
-from tools.swarm.watch import Explained, Orders, heard_per_s
+from tools.swarm.watch import Explained, Halt, Orders, heard_per_s
 
 ACTOR = "bench@here"
 GOOD, BAD = "2.0.0", "3.0.0"
 _LOOK_S = 0.2
-_EXPLAIN_S = 5.0  # between two rounds of explanations
+_EXPLAIN_S = 20.0  # between two rounds of explanations
 _ROUND = 8  # nodes that are explained in a round
 _PATIENCE = 4  # deadlines until a rollout has to be over
 _PUBLISHED = (
@@ -186,7 +188,8 @@ class Bench:
         view, _ = await self._start(plan, releases)
         await self._swarm.figures()  # the lag begins anew
         began = time.monotonic()
-        await self._until(view, lambda: self._is_over(view))
+        halt = Halt(Path(self._swarm.config.store_url), view.id)
+        await self._until(view, halt.look)
         lag_ms = (await self._swarm.figures())["lag_ms"]
         facts = await self._swarm.facts()
         return {
@@ -194,7 +197,7 @@ class Bench:
             "rollout_s": round(time.monotonic() - began, 1),
             "lag_ms": lag_ms,
             "touched": sum(one.tries > 0 for one in self._store.rollouts.state(view.id).executions.values()),
-            **self._halt(view, facts),
+            **self._halt(view, facts, halt.decided_ms),
             **self._account(view, facts, releases),
         }
 
@@ -210,46 +213,45 @@ class Bench:
     async def _until(self, view: RolloutView, over: Any) -> None:
         """Look until it is over; TimeoutError."""
         end = time.monotonic() + _PATIENCE * self._options.span_s
-        explain_s = 0.0
-        while not over():
-            if time.monotonic() > end:
-                raise TimeoutError(f"rollout {view.name} does not end: {self._head(view).head}")
-            self._orders.look()
-            if time.monotonic() - explain_s > _EXPLAIN_S:
-                await asyncio.to_thread(self._explained.ask, _ROUND)
-                explain_s = time.monotonic()
-            await asyncio.sleep(_LOOK_S)
+        is_over = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._explain(is_over))
+            while not over():
+                if time.monotonic() > end:
+                    raise TimeoutError(f"rollout {view.name} does not end: {self._head(view).head}")
+                self._orders.look()
+                await asyncio.sleep(_LOOK_S)
+            is_over.set()
         self._orders.look()
+
+    async def _explain(self, is_over: asyncio.Event) -> None:
+        """A few nodes now and then, beside what is measured."""
+        while not is_over.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(is_over.wait(), _EXPLAIN_S)
+            await asyncio.to_thread(self._explained.ask, _ROUND)
 
     def _head(self, view: RolloutView) -> RolloutView:
         return self._store.rollouts.get(view.id)
-
-    def _is_over(self, view: RolloutView) -> bool:
-        """It was halted, and nothing of it is under way any more."""
-        if self._head(view).head.phase in (Phase.RUNNING, Phase.DRAFT):
-            return False
-        return not any(one.stage in IN_FLIGHT for one in self._store.rollouts.state(view.id).executions.values())
 
     def _account(self, view: RolloutView, facts: dict[str, Facts], releases: dict[Kind, Published]) -> dict[str, Any]:
         targets = {seat.node: releases[seat.kind].manifest.hex() for seat in self._swarm.seats}
         found = truth.take(self._store.rollouts.state(view.id).executions, facts, targets)
         return asdict(found)
 
-    def _halt(self, view: RolloutView, facts: dict[str, Facts]) -> dict[str, Any]:
+    def _halt(self, view: RolloutView, facts: dict[str, Facts], decided_ms: int) -> dict[str, Any]:
         """When it was decided, and when the last node heard."""
         logged = self._halting(view)
         epoch = self._store.rollouts.epoch()
-        if logged is None or epoch is None:
-            return {"halt_ms": None}
-        since = truth.deciding_ms(logged.step, facts)
-        if since is None:
+        since = None if logged is None else truth.deciding_ms(logged.step, facts)
+        if since is None or epoch is None:
             return {"halt_ms": None}
         took, missing = truth.refusing_ms(facts.values(), epoch.number, since)
-        spent = sorted(at_ms - since for at_ms in took.values())
+        spent = sorted(at_ms - since for at_ms in took.values()) or [0]
         return {
-            "halt_ms": spent[-1] if spent else None,
-            "halt_p50_ms": spent[len(spent) // 2] if spent else None,
-            "refused": len(spent),
+            "halt_ms": spent[-1],
+            "halt_parts_ms": {"decided": decided_ms - since, "first": spent[0], "half": spent[len(spent) // 2]},
+            "refused": len(took),
             "never_refused": len(missing),
         }
 

@@ -5,19 +5,17 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _AT_ONCE = 512  # events of sockets
 _TURN = 256  # pieces of work between two looks at the sockets
 
 
-@dataclass(order=True, slots=True)
+@dataclass(slots=True)
 class Timer:
     """A call at a time; `cancel` it when it is not wanted any more."""
 
-    at_ms: int
-    number: int
-    call: Callable[[], None] | None = field(compare=False)
+    call: Callable[[], None] | None
 
     def cancel(self) -> None:
         """It will not happen."""
@@ -30,8 +28,8 @@ class Loop:
     def __init__(self) -> None:
         self._poll = select.epoll()
         self._ready: deque[Callable[[], None]] = deque()
-        self._timers: list[Timer] = []
-        self._sockets: dict[int, Callable[[int], None]] = {}
+        self._timers: list[tuple[int, int, Timer]] = []  # when, the number of the call, the call
+        self._sockets: dict[int, tuple[int, Callable[[int], None]]] = {}
         self._count = 0
         self._stopped = False
         self.lag_ms = 0  # the longest that a timer was late
@@ -43,8 +41,8 @@ class Loop:
     def at(self, at_ms: int, call: Callable[[], None]) -> Timer:
         """Call it then."""
         self._count += 1
-        timer = Timer(at_ms, self._count, call)
-        heapq.heappush(self._timers, timer)
+        timer = Timer(call)
+        heapq.heappush(self._timers, (at_ms, self._count, timer))
         return timer
 
     def after(self, wait_ms: int, call: Callable[[], None]) -> Timer:
@@ -57,11 +55,12 @@ class Loop:
 
     def watch(self, fd: int, mask: int, call: Callable[[int], None]) -> None:
         """Call it with the events of a file descriptor. Watching it again changes the mask."""
-        if fd in self._sockets:
-            self._poll.modify(fd, mask)
-        else:
+        known = self._sockets.get(fd)
+        if known is None:
             self._poll.register(fd, mask)
-        self._sockets[fd] = call
+        elif known[0] != mask:
+            self._poll.modify(fd, mask)
+        self._sockets[fd] = mask, call
 
     def leave(self, fd: int) -> None:
         """Watch it no more; before it is closed."""
@@ -76,9 +75,9 @@ class Loop:
         """Until `stop`."""
         while not self._stopped:
             for fd, mask in self._poll.poll(self._wait_s(), _AT_ONCE):
-                call = self._sockets.get(fd)
-                if call is not None:
-                    call(mask)
+                known = self._sockets.get(fd)
+                if known is not None:
+                    known[1](mask)
             self._due()
             for _ in range(min(len(self._ready), _TURN)):
                 self._ready.popleft()()
@@ -90,16 +89,16 @@ class Loop:
     def _wait_s(self) -> float:
         if self._ready:
             return 0
-        while self._timers and self._timers[0].call is None:
+        while self._timers and self._timers[0][2].call is None:
             heapq.heappop(self._timers)
         if not self._timers:
             return 1
-        return max(0, self._timers[0].at_ms - self.now_ms()) / 1000
+        return max(0, self._timers[0][0] - self.now_ms()) / 1000
 
     def _due(self) -> None:
         now = self.now_ms()
-        while self._timers and self._timers[0].at_ms <= now:
-            timer = heapq.heappop(self._timers)
+        while self._timers and self._timers[0][0] <= now:
+            at_ms, _, timer = heapq.heappop(self._timers)
             if timer.call is not None:
-                self.lag_ms = max(self.lag_ms, now - timer.at_ms)
+                self.lag_ms = max(self.lag_ms, now - at_ms)
                 timer.call()

@@ -73,7 +73,7 @@ class Trace:
     steps: int = 0  # of the updater since the first order
     orders: list[int] = field(default_factory=list)  # when an envelope came that was not the one before
     envelopes: list[tuple[int, bytes]] = field(default_factory=list)  # (counter, SHA-256) of each of these
-    epochs: list[tuple[int, int]] = field(default_factory=list)  # (when, number) as a Status first said it
+    epochs: list[tuple[int, int]] = field(default_factory=list)  # (when, number) as the updater took it
     said: list[tuple[int, int, int, int]] = field(default_factory=list)  # (when, counter, stage, code) of each Status
     sessions: list[int] = field(default_factory=list)  # when it came up, went down, came up ...
 
@@ -303,8 +303,6 @@ class Node:
             payload = self._lie_told
         trace, now = self.trace, _utc_ms()
         trace.said.append((now, status.counter, status.stage, status.code))
-        if status.epoch and (not trace.epochs or trace.epochs[-1][1] != status.epoch):
-            trace.epochs.append((now, status.epoch))
         return self._voice.say("ota", payload)
 
     def _event(self, attrs: dict[int, Any]) -> bool:
@@ -328,6 +326,9 @@ class Node:
 
     def may_go_on(self) -> bool:
         """Whether the updater may do its next step: here the program dies, or the node falls silent."""
+        taken, epochs = self.device.resident.taken[0], self.trace.epochs
+        if taken and (not epochs or epochs[-1][1] != taken):
+            epochs.append((_utc_ms(), taken))
         if not self._order_came:
             return True
         self.trace.steps += 1

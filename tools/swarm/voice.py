@@ -13,7 +13,6 @@ from protocol.records import TQ_UPTIME, Sample
 from tools.swarm.device import FACTS, Device
 from tools.swarm.loop import Loop
 
-LISTENS = ("cmd", "config", "ota", "block")
 FIRMWARE = "swarm"  # version that a node says while it does not know one
 _HEAP = 120_000
 _AIR = {channels.PM1: 40, channels.PM25: 82, channels.T_IN: 2150, channels.RH_IN: 4800, channels.CO2: 421}
@@ -47,9 +46,8 @@ class Voice:
         self.claims = b""  # manifest that it says runs, though it does not
         self._device = device
         will = topics.up(node, "state"), State(online=False, boot=device.boot).encode()
-        filters = (*((topics.down(node, name), topics.qos(name)) for name in LISTENS), (topics.EPOCH, 0))
         table = {name: (topics.up(node, name).encode(), topics.qos(name)) for name in topics.UP}
-        self.session = Session(node, will, filters, (self.queue,), table)
+        self.session = Session(node, will, topics.filters(node), (self.queue,), table)
 
     def boot(self, cause: int, reason: str) -> None:
         """The event of a start."""

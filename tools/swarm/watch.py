@@ -7,10 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fleet.rollouts.explain import explanation
+from fleet.rollout.model import IN_FLIGHT, Phase, Stage
+from fleet.rollouts.explain import Explainer
 from fleet.store import Store
 
 _EDGE = 20  # a part of the orders at each end of a curve that is not counted
+_GOING = (Phase.RUNNING.value, Phase.DRAFT.value)
+_STAGES = "SELECT DISTINCT stage FROM rollout_node WHERE rollout = ?"
 _QUERY = "SELECT count(*), coalesce(sum(sent_counter = counter), 0) FROM campaign WHERE counter > 0 AND issued_s >= ?"
 
 
@@ -70,6 +73,24 @@ def heard_per_s(times_ms: list[int]) -> float:
     return round(len(found) * 1000 / spent, 1) if spent else 0.0
 
 
+class Halt:
+    """When a rollout was halted, and whether nothing of it is under way any more, at the cost of a query."""
+
+    def __init__(self, database: Path, rollout: int) -> None:
+        self._database = database
+        self._rollout = rollout
+        self.decided_ms = 0  # ms since 1970 UTC of the first look that found it; 0 = it runs
+
+    def look(self) -> bool:
+        """One look; True when it is over."""
+        with closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as store:
+            phase = store.execute("SELECT phase FROM rollout WHERE id = ?", (self._rollout,)).fetchone()[0]
+            if phase in _GOING:
+                return False
+            self.decided_ms = self.decided_ms or time.time_ns() // 1_000_000
+            return IN_FLIGHT.isdisjoint(Stage(stage) for (stage,) in store.execute(_STAGES, (self._rollout,)))
+
+
 class Explained:
     """Asks why nodes are where they are."""
 
@@ -83,9 +104,10 @@ class Explained:
     def ask(self, count: int) -> None:
         """Of so many nodes, chosen by chance; of all when there are no more."""
         chosen = self._nodes if count >= len(self._nodes) else self._random.sample(self._nodes, count)
+        explainer = Explainer(self._store, int(time.time()))
         for node in chosen:
             self.asked += 1
-            found = explanation(self._store, node, int(time.time()))
+            found = explainer.explain(node)
             if not found.parts or not all(
                 part.reasons and all(one.text for one in part.reasons) for part in found.parts
             ):

@@ -24,6 +24,8 @@ from tools.swarm.flash import Flash, Pool
 from tools.swarm.loop import Loop
 from tools.swarm.node import Node, World
 
+_SELDOM = 100_000, 50, 1000  # of the garbage collector: a look at all objects of 5 000 nodes stops them for a second
+
 
 class Turnstile:
     """Lets so many handshakes happen at a time, first come, first served."""
@@ -69,6 +71,7 @@ class Worker:
         """Until stdin ends."""
         self.loop.watch(sys.stdin.fileno(), select.EPOLLIN, self._hear)
         gc.freeze()  # what stays is not looked at again
+        gc.set_threshold(*_SELDOM)
         self._say({"ready": len(self._nodes)})
         with signatures.installed(self.verifier):
             self.loop.run()
