@@ -91,9 +91,9 @@ class Story:
         return await self._bed.drained(self._patience_s)
 
     async def _history(self) -> None:
-        """A past to compare with."""
+        """A past to compare with. Settings are kept before it begins: a leap is longer than their probation."""
         if "light" in self._kinds:
-            words = ("node", "config", "set", "--where", "kind=light", f"report_s={REPORT_S}", "--yes")
+            words = ("node", "config", "set", "--where", "kind=light", f"report_s={REPORT_S}", "--yes", "--wait")
             await commands.fleet(self._bed.fleet_dir, *words)
         rate = self._bed.world.rate
         await self._bed.set_rate(1)  # while it leaps the world goes on, and must not go further than the nodes
