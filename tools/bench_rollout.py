@@ -247,7 +247,9 @@ class Bench:
         if since is None or epoch is None:
             return {"halt_ms": None}
         took, missing = truth.refusing_ms(facts.values(), epoch.number, since)
-        spent = sorted(at_ms - since for at_ms in took.values()) or [0]
+        if not took:
+            return {"halt_ms": None, "refused": 0, "never_refused": len(missing)}
+        spent = sorted(at_ms - since for at_ms in took.values())
         return {
             "halt_ms": spent[-1],
             "halt_parts_ms": {"decided": decided_ms - since, "first": spent[0], "half": spent[len(spent) // 2]},
